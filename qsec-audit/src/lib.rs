@@ -1,0 +1,20 @@
+//! What happened, in words that do not change, and can it be proved?
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::as_conversions,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::print_stdout
+    )
+)]
+
+pub mod head;
+
+pub use head::{Head, HeadStore, StoreError};

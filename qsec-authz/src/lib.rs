@@ -1,0 +1,20 @@
+//! May this principal do this here, and on which rows and fields?
+
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::as_conversions,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::print_stdout
+    )
+)]
+
+pub mod store;
+
+pub use store::{EntryKind, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
