@@ -1,0 +1,273 @@
+//! `qsec seal`, `qsec open`, `qsec inspect`
+
+mod key;
+mod opening;
+mod range;
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use qsec::crypto::{Context, Inspection, MAX_INSPECT_PREFIX, TenantKey};
+use serde_json::{Map, Value, json};
+
+use super::Session;
+use crate::failure::Failure;
+use crate::files::{self, Existing, Sink};
+use crate::output::{Output, facts};
+use crate::{Exit, moment};
+
+pub(crate) use self::opening::run as open;
+use key::KeyChoice;
+
+/// Bytes moved at once: large against a system call, small against memory.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Work that is shown with a bar: below it the bar would only flicker.
+const SHOW_PROGRESS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Which key, and what the bytes are bound to.
+#[derive(Debug, Args)]
+pub(crate) struct Binding {
+    #[command(flatten)]
+    pub(crate) key: KeyChoice,
+    /// A pair that the bytes are bound to, `key=value`; repeat for several
+    #[arg(long, value_name = "K=V", value_parser = parse_pair)]
+    pub(crate) context: Vec<(String, String)>,
+}
+
+/// `qsec seal`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example: head -c 32 /dev/urandom | base64 > k && chmod 600 k && printf hello | qsec seal --raw-key k --context row=17 --out hello.sealed --force"
+)]
+pub(crate) struct Seal {
+    #[command(flatten)]
+    binding: Binding,
+    /// The format
+    #[arg(long, default_value = "native")]
+    format: Format,
+    /// Read from there (default: standard input)
+    #[arg(long, value_name = "FILE")]
+    r#in: Option<PathBuf>,
+    /// Write there (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Replace an existing output
+    #[arg(long)]
+    force: bool,
+}
+
+/// `qsec open`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: qsec open --raw-key k --context row=17 --in hello.sealed")]
+pub(crate) struct Open {
+    #[command(flatten)]
+    pub(crate) binding: Binding,
+    /// Insist on this format
+    #[arg(long)]
+    format: Option<Format>,
+    /// Read from there (default: standard input)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) r#in: Option<PathBuf>,
+    /// Write there (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Give out each chunk as it verifies; on failure the reader must throw away what it got
+    #[arg(long)]
+    pub(crate) stream: bool,
+    /// Open only these bytes of a file: START-END (END included), START-, or -N for the last N
+    #[arg(long, value_name = "A-B", requires = "in", conflicts_with = "stream", allow_hyphen_values = true)]
+    pub(crate) range: Option<range::ByteRange>,
+    /// Where standard input is spooled, as ciphertext, until it verified (default: the system's temporary folder)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spool_dir: Option<PathBuf>,
+}
+
+/// `qsec inspect`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: qsec inspect --in hello.sealed")]
+pub(crate) struct Inspect {
+    /// Read from there (default: standard input)
+    #[arg(long, value_name = "FILE")]
+    r#in: Option<PathBuf>,
+}
+
+/// A sealed format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Committing, streaming, seekable
+    Native,
+}
+
+fn parse_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a context is `key=value`".to_owned()),
+    }
+}
+
+impl Binding {
+    pub(crate) fn context(&self) -> Result<Context, Failure> {
+        Context::new(self.context.iter().map(|(key, value)| (key.as_str(), value.as_str())))
+            .map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))
+    }
+}
+
+pub(crate) async fn seal(seal: Seal, session: &Session<'_>) -> Result<Exit, Failure> {
+    let now = moment::changing(session.global.now)?;
+    let context = seal.binding.context()?;
+    let existing = if seal.force { Existing::Replace } else { Existing::Keep };
+    // The output is looked at first: a refused name must not cost the reading of a large input.
+    let sink = Sink::open(seal.out.as_deref(), existing)?;
+    let held = seal.binding.key.to_seal(session, now).await?;
+    let key = held.key.clone();
+    let to_file = sink.is_file();
+    let outcome = seal_into(&seal, sink, &key, &context, session.output);
+    let (plaintext_bytes, sealed_bytes) = held.close(outcome, now).await?;
+    let summary = json!({
+        "format": "native", "suite": "cobblestone-256", "committing": true, "tenant": key.tenant().as_str(),
+        "purpose": key.purpose().as_str(), "key_version": key.version(),
+        "plaintext_bytes": plaintext_bytes, "sealed_bytes": sealed_bytes,
+    });
+    session.output.summary(to_file, &summary, |_| format!("{plaintext_bytes} bytes sealed into {sealed_bytes}"));
+    Ok(Exit::Yes)
+}
+
+/// Plaintext and sealed length of what was sealed.
+fn seal_into(seal: &Seal, sink: Sink, key: &TenantKey, context: &Context, output: &Output) -> Result<(u64, u64), Failure> {
+    let mut input = Input::open(seal.r#in.as_deref())?;
+    let mut counted = Counted { inner: sink, bytes: 0 };
+    let mut sealer = key.sealer(&mut counted, context)?;
+    let bar = progress(output, input.length, "sealing");
+    let plaintext_bytes = pump(&mut input, &mut sealer, seal.out.as_deref(), &bar)?;
+    sealer.finish()?;
+    let Counted { inner: sink, bytes: sealed_bytes } = counted;
+    sink.finish()?;
+    bar.finish_and_clear();
+    Ok((plaintext_bytes, sealed_bytes))
+}
+
+pub(crate) fn inspect(inspect: &Inspect, session: &Session<'_>) -> Result<Exit, Failure> {
+    let mut input = Input::open(inspect.r#in.as_deref())?;
+    let mut prefix = Vec::new();
+    let most = u64::try_from(MAX_INSPECT_PREFIX).unwrap_or(u64::MAX);
+    let read = (&mut input.reader).take(most).read_to_end(&mut prefix);
+    read.map_err(|error| files::unreadable(&input.name, &error))?;
+    let found = qsec::crypto::inspect(&prefix, input.length)?;
+    session.output.answer(&inspection_object(&found), |_| inspection_text(&found));
+    Ok(Exit::Yes)
+}
+
+fn inspection_object(found: &Inspection) -> Value {
+    let mut object = Map::new();
+    object.insert("format".into(), found.format().name().into());
+    object.insert("suite".into(), found.suite().name().into());
+    object.insert("committing".into(), found.is_committing().into());
+    object.insert("key_version".into(), found.key_version().into());
+    if let Some(bytes) = found.sealed_bytes() {
+        object.insert("sealed_bytes".into(), bytes.into());
+    }
+    if let Some(bytes) = found.plaintext_bytes() {
+        object.insert("plaintext_bytes".into(), bytes.into());
+    }
+    object.insert("authenticated".into(), false.into());
+    Value::Object(object)
+}
+
+fn inspection_text(found: &Inspection) -> String {
+    let mut rows = vec![
+        ("format", found.format().name().to_owned()),
+        ("suite", found.suite().name().to_owned()),
+        ("commits to key", if found.is_committing() { "yes" } else { "no" }.to_owned()),
+        ("key version", found.key_version().to_string()),
+    ];
+    if let Some(bytes) = found.plaintext_bytes() {
+        rows.push(("plaintext", format!("{bytes} bytes")));
+    }
+    format!("{}\nread without a key: nothing here is authenticated", facts(rows))
+}
+
+/// An input by name, and its length if that is known.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) reader: Reader,
+    pub(crate) length: Option<u64>,
+    pub(crate) name: PathBuf,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reader {
+    Stdin(std::io::Stdin),
+    File(std::fs::File),
+}
+
+impl Input {
+    pub(crate) fn open(path: Option<&Path>) -> Result<Self, Failure> {
+        let Some(path) = path.filter(|path| !files::is_dash(path)) else {
+            return Ok(Self { reader: Reader::Stdin(std::io::stdin()), length: None, name: "-".into() });
+        };
+        let open = || {
+            let file = std::fs::File::open(path)?;
+            let metadata = file.metadata()?;
+            Ok((file, metadata.is_file().then_some(metadata.len())))
+        };
+        let (file, length) = open().map_err(|error| files::unreadable(path, &error))?;
+        Ok(Self { reader: Reader::File(file), length, name: path.to_owned() })
+    }
+}
+
+impl Read for Reader {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Stdin(stdin) => stdin.read(buffer),
+            Self::File(file) => file.read(buffer),
+        }
+    }
+}
+
+/// Counts what passes.
+#[derive(Debug)]
+struct Counted<W> {
+    inner: W,
+    bytes: u64,
+}
+
+impl<W: Write> Write for Counted<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.bytes = self.bytes.saturating_add(u64::try_from(written).unwrap_or(u64::MAX));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.inner.flush()
+    }
+}
+
+/// Moves plaintext into a sealer in constant memory.
+fn pump(input: &mut Input, into: &mut impl Write, out: Option<&Path>, bar: &ProgressBar) -> Result<u64, Failure> {
+    let mut buffer = zeroize::Zeroizing::new(vec![0; BUFFER_BYTES]);
+    let mut total = 0_u64;
+    loop {
+        let read = match input.reader.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(files::unreadable(&input.name, &error)),
+        };
+        let part = buffer.get(..read).unwrap_or_default();
+        into.write_all(part).map_err(|error| files::unwritable(out.unwrap_or(Path::new("-")), &error))?;
+        total = total.saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+        bar.set_position(total);
+    }
+}
+
+pub(crate) fn progress(output: &Output, length: Option<u64>, verb: &'static str) -> ProgressBar {
+    if !output.shows_progress() || length.is_some_and(|length| length < SHOW_PROGRESS_BYTES) {
+        return ProgressBar::hidden();
+    }
+    let bar = length.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+    let style = ProgressStyle::with_template("{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec} {eta}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_message(verb)
+}

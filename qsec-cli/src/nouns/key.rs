@@ -1,0 +1,169 @@
+//! `qsec key`
+
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand};
+use qsec::crypto::{KeyringDescription, Purpose};
+use qsec::{Deployment, Tenant};
+use serde_json::{Value, json};
+
+use super::{Session, operator};
+use crate::failure::Failure;
+use crate::output::{facts, table};
+use crate::{Exit, home, moment};
+
+/// Verbs on a tenant's keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Key {
+    /// Show binding, versions, states and wrappings
+    #[command(after_help = "Example: qsec key list acme")]
+    List(Named),
+    /// Make a new version: new bytes are sealed under it, old ones stay readable
+    #[command(after_help = "Example: qsec key rotate acme")]
+    Rotate {
+        #[command(flatten)]
+        named: Named,
+        /// What the key is for
+        #[arg(long, default_value = "data")]
+        purpose: String,
+    },
+    /// Lock the tenant's key: nothing opens, nothing is lost
+    #[command(after_help = "Example: qsec key disable acme")]
+    Disable(Named),
+    /// Unlock it
+    #[command(after_help = "Example: qsec key enable acme")]
+    Enable(Named),
+    /// Lock the key now and destroy it after 7 to 30 days
+    #[command(after_help = "Example: qsec key schedule-deletion acme --days 30 --confirm acme")]
+    ScheduleDeletion {
+        #[command(flatten)]
+        named: Named,
+        /// Days until it is destroyed
+        #[arg(long, value_parser = clap::value_parser!(u32).range(7..=30))]
+        days: u32,
+        /// The tenant's id, typed in
+        #[arg(long, value_name = "TENANT")]
+        confirm: String,
+    },
+    /// Cancel the deletion; the key stays disabled until it is enabled
+    #[command(after_help = "Example: qsec key cancel-deletion acme")]
+    CancelDeletion(Named),
+}
+
+/// A tenant by its id.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The tenant's id
+    tenant: String,
+}
+
+impl Key {
+    fn tenant(&self) -> &str {
+        match self {
+            Self::List(named) | Self::Disable(named) | Self::Enable(named) | Self::CancelDeletion(named) => &named.tenant,
+            Self::Rotate { named, .. } | Self::ScheduleDeletion { named, .. } => &named.tenant,
+        }
+    }
+}
+
+pub(crate) async fn run(verb: Key, session: &Session<'_>) -> Result<Exit, Failure> {
+    let reads = matches!(verb, Key::List(_));
+    let now = if reads { moment::checking(session.global.now) } else { moment::changing(session.global.now)? };
+    if let Key::ScheduleDeletion { named, confirm, .. } = &verb
+        && *confirm != named.tenant
+    {
+        return Err(Failure::new(Exit::Misuse, "confirm_mismatch", "the confirmation is not the tenant's id"));
+    }
+    let deployment = home::open(session.global).await?;
+    let outcome = answer(&deployment, &verb, session, now).await;
+    home::close(deployment, outcome, now).await
+}
+
+async fn answer(deployment: &Deployment, verb: &Key, session: &Session<'_>, now: SystemTime) -> Result<Exit, Failure> {
+    // Keys are looked at, and locked, in every state of the tenant.
+    let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
+    let actor = operator();
+    let id = tenant.id().to_owned();
+    let (answer, text) = match verb {
+        Key::List(_) => return list(&tenant, session, now).await,
+        Key::Rotate { purpose, .. } => {
+            let purpose = Purpose::new(purpose.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
+            let rotation = tenant.rotate_key(&purpose, &actor, now).await?;
+            let answer = json!({"tenant": id, "version": rotation.version(), "previous": rotation.previous()});
+            (answer, format!("version {} is active; version {} still opens", rotation.version(), rotation.previous()))
+        }
+        Key::Disable(_) => {
+            tenant.disable_key(&actor, now).await?;
+            (json!({"tenant": id, "state": "disabled"}), format!("the key of `{id}` is disabled"))
+        }
+        Key::Enable(_) => {
+            tenant.enable_key(&actor, now).await?;
+            (json!({"tenant": id, "state": "active"}), format!("the key of `{id}` is enabled"))
+        }
+        Key::ScheduleDeletion { days, .. } => {
+            let due = moment::rfc3339(tenant.schedule_key_deletion(*days, &actor, now).await?);
+            let answer = json!({"tenant": id, "state": "pending_deletion", "deletion_date": due});
+            (answer, format!("the key of `{id}` is locked, and will be destroyed at {due}"))
+        }
+        Key::CancelDeletion(_) => {
+            tenant.cancel_key_deletion(&actor, now).await?;
+            (json!({"tenant": id, "state": "disabled"}), format!("the key of `{id}` stays; `qsec key enable {id}` opens it again"))
+        }
+    };
+    session.output.answer(&answer, |_| text);
+    Ok(Exit::Yes)
+}
+
+async fn list(tenant: &Tenant, session: &Session<'_>, now: SystemTime) -> Result<Exit, Failure> {
+    let keys = tenant.describe_keys(now).await?;
+    session.output.answer(&object(&keys), |_| text(&keys));
+    Ok(Exit::Yes)
+}
+
+fn object(keys: &KeyringDescription) -> Value {
+    let versions: Vec<Value> = keys
+        .versions()
+        .iter()
+        .map(|version| {
+            let wrappings: Vec<Value> = version
+                .wrappings()
+                .iter()
+                .map(|wrapping| {
+                    json!({
+                        "provider": wrapping.provider(), "key_id": wrapping.key_id().as_str(),
+                        "role": wrapping.role(), "verified": moment::rfc3339(wrapping.verified()),
+                    })
+                })
+                .collect();
+            json!({
+                "version": version.version(), "purpose": version.purpose().as_str(), "state": version.state(),
+                "created": moment::rfc3339(version.created()), "wrappings": wrappings,
+            })
+        })
+        .collect();
+    json!({
+        "tenant": keys.tenant().as_str(), "state": keys.state(), "by": keys.by().iter().map(|by| by.as_str()).collect::<Vec<_>>(),
+        "provider": keys.provider(), "key_ids": keys.key_ids().iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+        "versions": versions, "migration": null,
+    })
+}
+
+fn text(keys: &KeyringDescription) -> String {
+    let ids: Vec<_> = keys.key_ids().iter().map(|id| id.as_str()).collect();
+    let head = facts([
+        ("tenant", keys.tenant().to_string()),
+        ("state", keys.state().to_owned()),
+        ("provider", keys.provider().to_owned()),
+        ("KMS keys", ids.join(", ")),
+    ]);
+    let rows = keys.versions().iter().map(|version| {
+        vec![
+            version.version().to_string(),
+            version.purpose().to_string(),
+            version.state().to_owned(),
+            moment::rfc3339(version.created()),
+            version.wrappings().len().to_string(),
+        ]
+    });
+    format!("{head}\n\n{}", table(["VERSION", "PURPOSE", "STATE", "CREATED", "WRAPPINGS"], rows))
+}

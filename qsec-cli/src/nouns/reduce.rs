@@ -1,0 +1,191 @@
+//! `qsec reduce`: section access over a table; no deployment is read.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use qsec::authz::section::{
+    DataCase, Dialect, EmptyRows, Exclusion, Identity, NullRows, Options, Reduction, SectionAccess, reduce_csv,
+};
+use serde_json::json;
+
+use super::Session;
+use crate::failure::Failure;
+use crate::files::{self, Existing, Sink};
+use crate::Exit;
+
+/// Most bytes of an access table.
+const MAX_ACCESS_BYTES: u64 = 64 * 1024 * 1024;
+
+/// `qsec reduce`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: qsec reduce --access access.csv --in data.csv --user ana")]
+pub(crate) struct Reduce {
+    /// An access table, CSV; repeat for several, in the order in which mapping tables are joined
+    #[arg(long, value_name = "FILE", required = true)]
+    access: Vec<PathBuf>,
+    /// The data, CSV (default: standard input)
+    #[arg(long, value_name = "FILE")]
+    r#in: Option<PathBuf>,
+    /// Write the reduced data there (default: standard output)
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// The user's id, with directory if it has one
+    #[arg(long)]
+    user: Option<String>,
+    /// The user's e-mail
+    #[arg(long)]
+    email: Option<String>,
+    /// The user's display name
+    #[arg(long)]
+    name: Option<String>,
+    /// The user's Windows name
+    #[arg(long)]
+    ntname: Option<String>,
+    /// A group of the user; repeat for several
+    #[arg(long)]
+    group: Vec<String>,
+    /// A cell that is exactly this text is NULL
+    #[arg(long, value_name = "TEXT")]
+    null: Option<String>,
+    /// Rows whose reduction cell is NULL
+    #[arg(long, default_value = "hide", value_name = "WHAT")]
+    null_rows: Rows,
+    /// Rows whose reduction cell is empty
+    #[arg(long, default_value = "hide", value_name = "WHAT")]
+    empty_rows: Rows,
+    /// Compare the data in upper case too
+    #[arg(long)]
+    fold_data: bool,
+    /// No rows where a field excludes everything, instead of a refusal
+    #[arg(long)]
+    no_strict: bool,
+    /// Print the predicate for a database instead of reading data
+    #[arg(long, value_name = "DIALECT", requires = "columns", conflicts_with_all = ["in", "out"])]
+    sql: Option<SqlDialect>,
+    /// The data's columns, separated by commas
+    #[arg(long, value_name = "A,B", value_delimiter = ',', requires = "sql")]
+    columns: Vec<String>,
+}
+
+/// What happens to rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rows {
+    /// Nobody sees them
+    Hide,
+    /// Every admitted user sees them
+    Show,
+}
+
+/// A database's way to write SQL.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum SqlDialect {
+    /// PostgreSQL
+    Postgres,
+    /// SQLite
+    Sqlite,
+    /// Snowflake
+    Snowflake,
+}
+
+pub(crate) fn run(reduce: &Reduce, session: &Session<'_>) -> Result<Exit, Failure> {
+    let tables: Vec<String> =
+        reduce.access.iter().map(|path| access_text(path)).collect::<Result<_, _>>()?;
+    if let Some(dialect) = reduce.sql {
+        return sql(reduce, &tables, dialect, session);
+    }
+    let mut input = seekable(reduce.r#in.as_deref())?;
+    let mut sink = Sink::open(reduce.out.as_deref(), Existing::Replace)?;
+    let to_file = sink.is_file();
+    let (reduction, reduced) = reduce_csv(&tables, reduce.options(), reduce.identity(), &mut input, &mut sink)?;
+    sink.finish()?;
+    let summary = json!({
+        "level": reduction.level().as_str(), "rows": reduced.rows(), "columns": reduced.columns(),
+        "omitted": reduction.omitted(),
+    });
+    session.output.summary(to_file, &summary, |_| {
+        format!("{} rows, {} columns, as {}", reduced.rows(), reduced.columns().len(), reduction.level().as_str())
+    });
+    Ok(Exit::Yes)
+}
+
+fn sql(reduce: &Reduce, tables: &[String], dialect: SqlDialect, session: &Session<'_>) -> Result<Exit, Failure> {
+    let access = SectionAccess::parse_with(tables, reduce.options())?.check_columns(&reduce.columns)?;
+    let reduction: Reduction = access.reduction(reduce.identity())?;
+    let dialect = match dialect {
+        SqlDialect::Postgres => Dialect::Postgres,
+        SqlDialect::Sqlite => Dialect::Sqlite,
+        SqlDialect::Snowflake => Dialect::Snowflake,
+    };
+    let sql = reduction
+        .to_sql(dialect)
+        .map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
+    let answer = json!({"columns": sql.columns(), "predicate": sql.predicate(), "parameters": sql.parameters()});
+    session.output.answer(&answer, |_| {
+        let parameters: Vec<_> = sql.parameters().iter().map(|parameter| format!("{parameter:?}")).collect();
+        format!("SELECT {} WHERE {}\n-- parameters: {}", sql.columns(), sql.predicate(), parameters.join(", "))
+    });
+    Ok(Exit::Yes)
+}
+
+impl Reduce {
+    fn options(&self) -> Options {
+        let mut options = Options::new();
+        if let Some(text) = &self.null {
+            options = options.null_text(text);
+        }
+        if self.null_rows == Rows::Show {
+            options = options.null_rows(NullRows::Show);
+        }
+        if self.empty_rows == Rows::Show {
+            options = options.empty_rows(EmptyRows::Show);
+        }
+        if self.fold_data {
+            options = options.data_case(DataCase::Upper);
+        }
+        if self.no_strict {
+            options = options.exclusion(Exclusion::NoRows);
+        }
+        options
+    }
+
+    fn identity(&self) -> Identity {
+        let mut identity = Identity::new().groups(&self.group);
+        if let Some(user) = &self.user {
+            identity = identity.user(user);
+        }
+        if let Some(email) = &self.email {
+            identity = identity.email(email);
+        }
+        if let Some(name) = &self.name {
+            identity = identity.name(name);
+        }
+        if let Some(name) = &self.ntname {
+            identity = identity.ntname(name);
+        }
+        identity
+    }
+}
+
+/// An access table's text. What is not UTF-8 is no CSV of ours.
+fn access_text(path: &Path) -> Result<String, Failure> {
+    let bytes = files::read(path, MAX_ACCESS_BYTES)?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::new(Exit::Misuse, "bad_csv", format!("`{}` is not UTF-8", path.display())))
+}
+
+/// Strictness needs two looks at the data, so standard input is kept in an unnamed temporary file of mode 0600.
+fn seekable(path: Option<&Path>) -> Result<File, Failure> {
+    if let Some(path) = path.filter(|path| !files::is_dash(path)) {
+        return File::open(path).map_err(|error| files::unreadable(path, &error));
+    }
+    let spool = || {
+        let mut file = tempfile::tempfile()?;
+        io::copy(&mut io::stdin().lock(), &mut file)?;
+        file.flush()?;
+        file.rewind()?;
+        Ok(file)
+    };
+    spool().map_err(|error| files::unwritable(&std::env::temp_dir(), &error))
+}

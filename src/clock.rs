@@ -1,0 +1,47 @@
+//! Times as rows and answers hold them: RFC 3339 in UTC, whole microseconds.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub(crate) const DAY_SECONDS: u64 = 86_400;
+
+/// The clock of the machine. The only place of the library that reads it: everything that decides takes `now` from its
+/// caller, and only what a room observes by itself has no caller to ask.
+#[expect(clippy::disallowed_methods, reason = "events that a room observes by itself have no caller who knows the time")]
+pub(crate) fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// A point in time, cut to microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    pub(crate) fn time(self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_micros(self.0)
+    }
+
+    pub(crate) fn rfc3339(self) -> String {
+        rfc3339(self.time())
+    }
+}
+
+impl From<SystemTime> for Stamp {
+    /// Times before 1970 become 1970: nothing of ours is older.
+    fn from(time: SystemTime) -> Self {
+        let micros = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        Self(u64::try_from(micros).unwrap_or(u64::MAX / 2))
+    }
+}
+
+/// Seconds of a time, in RFC 3339 with `Z`.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    i64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| Timestamp::from_second(seconds).ok())
+        .map_or_else(|| "9999-12-31T23:59:59Z".to_owned(), |timestamp| timestamp.to_string())
+}

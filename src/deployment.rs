@@ -1,0 +1,335 @@
+//! A deployment: one folder, one store, one zone, one log, many tenants.
+
+mod setup;
+pub(crate) mod tenants;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use qsec_audit::{
+    Actor, Event, HeadStore, LogKeys, MacKey, Origin, Receipt, Report, SigningKey, VerifyOptions, catalogue,
+};
+use qsec_authz::{LivePolicy, Policy};
+use qsec_crypto::kms::{LocalKms, RootKey};
+use qsec_crypto::{KeyRecords, Keyring, Secret};
+use qsec_pki::{Authority, CertificateRequest, Issued, LeafProfile, PrivateKey, TrustZone};
+use qsec_store::{SettingStore, Store};
+
+use crate::error::{Error, HomeError};
+use crate::home::{Facts, Home, RootKeyPlace};
+use crate::recorder::Recorder;
+use crate::tenant::{Room, Tenant};
+use crate::vault::{LogStateSealer, ServiceKey, ServicePurpose, Vault};
+
+pub use setup::{Backup, Created, Setup};
+pub(crate) use tenants::{audit_id, signing_key_record};
+
+/// What opens the internal KMS.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub enum Unlock {
+    /// `root.key` in the deployment's folder.
+    #[default]
+    Beside,
+    /// A key file kept elsewhere: 32 bytes in hex or base64, mode 0600.
+    KeyFile(std::path::PathBuf),
+    /// A passphrase.
+    Passphrase(Secret),
+}
+
+/// An open deployment. Cloning gives another handle to the same one.
+///
+/// Exactly one process works on a folder at a time: opening a second one is [`HomeError::Busy`].
+///
+/// ```
+/// use qsec::{Deployment, Setup};
+/// # use std::time::SystemTime;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// # let now = SystemTime::now();
+/// let created = Deployment::create(&home, Setup::new(), now).await?;
+/// println!("back up: {:?}", created.backup());
+///
+/// let deployment = Deployment::open(&home).await?;
+/// assert!(deployment.tenants().await?.is_empty());
+/// deployment.close(now).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Deployment {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) home: Home,
+    pub(crate) facts: Facts,
+    pub(crate) store: Store,
+    pub(crate) kms: Arc<LocalKms>,
+    pub(crate) vault: Vault,
+    pub(crate) token_keys: ServiceKey,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) authority: Authority,
+    pub(crate) zone: TrustZone,
+    pub(crate) policies: LivePolicy,
+    rooms: Mutex<HashMap<String, Arc<Room>>>,
+}
+
+/// How the name of the authority's records begin in the store.
+pub(crate) const AUTHORITY_KEY: &str = "authority/root-1/key";
+pub(crate) const AUTHORITY_CERTIFICATE: &str = "authority/root-1/certificate";
+pub(crate) const LOG_SIGNING_KEY: &str = "audit/signing-key";
+pub(crate) const LOG_FIRST_KEY: &str = "audit/first-mac-key";
+
+impl Deployment {
+    /// Makes a deployment in a folder that is new or empty: root key, internal KMS, store, authority and zone, log.
+    ///
+    /// Interrupted, it leaves nothing that opens; made again it begins anew.
+    ///
+    /// # Errors
+    /// [`HomeError::Exists`] if the folder is a deployment already, [`HomeError::Unwritable`] with the path if it cannot
+    /// be written, and the errors of the rooms that are set up.
+    pub async fn create(home: impl AsRef<Path>, setup: Setup, now: SystemTime) -> Result<Created, Error> {
+        setup::create(home.as_ref(), setup, now).await
+    }
+
+    /// Opens a deployment whose root key lies beside it.
+    ///
+    /// # Errors
+    /// [`HomeError::Missing`] if there is none, [`HomeError::Busy`] if another process works on it, and the errors of
+    /// the rooms. A log that was tampered with does not keep it from opening: then all that must be recorded is refused.
+    pub async fn open(home: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::open_with(home, Unlock::Beside).await
+    }
+
+    /// Opens a deployment whose root key is kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`Deployment::open`], and [`HomeError::RootKey`] if that key is not the deployment's.
+    pub async fn open_with(home: impl AsRef<Path>, unlock: Unlock) -> Result<Self, Error> {
+        let (home, facts) = Home::take(home.as_ref())?;
+        let root = root_key(&home, &facts, &unlock)?;
+        let store = Store::open_file(home.store()).await?;
+        let kms = Arc::new(LocalKms::open(root, store.clone()));
+        let now = crate::clock::now();
+        let vault = Vault::new(Arc::clone(&kms), store.clone());
+        let recorder = open_recorder(&home, &facts, &vault, &store, now).await?;
+        let (authority, zone) = open_authority(&vault, &store, &recorder, now).await?;
+        let token_keys = vault.sealing(ServicePurpose::TokenSigning, now).await?;
+        let policies = LivePolicy::new(Policy::empty().compile()?);
+        let rooms = Mutex::new(HashMap::new());
+        let inner = Inner { home, facts, store, kms, vault, token_keys, recorder, authority, zone, policies, rooms };
+        let deployment = Self { inner: Arc::new(inner) };
+        deployment.finish_provisioning(now).await?;
+        Ok(deployment)
+    }
+
+    /// The deployment's name: the first part of its log's origin and of its tenants' issuers.
+    pub fn name(&self) -> &str {
+        &self.inner.facts.name
+    }
+
+    /// The trust zone, as every member sees it. Refused peers are recorded.
+    pub fn zone(&self) -> &TrustZone {
+        &self.inner.zone
+    }
+
+    /// The zone's root certificate, DER.
+    pub fn root_certificate(&self) -> &[u8] {
+        self.inner.authority.root().der()
+    }
+
+    /// Issues a leaf for a certificate request. Only its key is taken; identity and role come from the profile.
+    ///
+    /// # Errors
+    /// [`Error::CertificateRequest`] for a request that is malformed or proves nothing, [`Error::Certificate`] for a
+    /// profile out of bounds or a key that was certified before, [`Error::Record`] if it could not be recorded.
+    pub async fn issue(
+        &self,
+        request: &[u8],
+        profile: &LeafProfile,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<Issued, Error> {
+        let request = CertificateRequest::parse(request)?;
+        let issued = self.inner.authority.issue_recorded(&self.inner.store, &request, profile, now).await?;
+        let event = catalogue::CertificateIssued::new()
+            .serial(issued.serial().to_string())
+            .spiffe(issued.id().as_str())
+            .role(profile.role().as_str())
+            .not_after(crate::clock::rfc3339(issued.not_after()))
+            .by(actor.clone())
+            .subject(format!("certificate/{}", issued.serial()));
+        // The leaf leaves this function only when the log has it.
+        self.inner.recorder.durable(event, now).await?;
+        Ok(issued)
+    }
+
+    /// Verifies the whole log against what the store remembers of it, and with the escrowed key if it is given.
+    ///
+    /// # Errors
+    /// [`Error::Verify`] if a file cannot be read. Findings are not errors: they are in the report.
+    pub async fn verify_log(&self, escrow: Option<MacKey>, now: SystemTime) -> Result<Report, Error> {
+        self.verify_folder(self.log_folder(), escrow, now).await
+    }
+
+    /// Verifies a copy of the log, wherever it lies, as [`Deployment::verify_log`] does.
+    ///
+    /// # Errors
+    /// [`Error::Verify`] if a file cannot be read.
+    pub async fn verify_folder(
+        &self,
+        folder: impl AsRef<Path>,
+        escrow: Option<MacKey>,
+        now: SystemTime,
+    ) -> Result<Report, Error> {
+        let inner = &self.inner;
+        let mut options = VerifyOptions::new(now).signed_by(&open_signing_key(&inner.vault, &inner.store, now).await?);
+        if let Some(head) = HeadStore::load(&inner.store, &inner.facts.origin).await? {
+            options = options.head(head);
+        }
+        let first = match escrow {
+            None if !inner.facts.escrowed => Some(open_first_key(&inner.vault, &inner.store, now).await?),
+            given => given,
+        };
+        if let Some(first) = first {
+            options = options.escrow(first);
+        }
+        let folder = folder.as_ref().to_owned();
+        let work = move || qsec_audit::verify(folder, &options);
+        Ok(tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))??)
+    }
+
+    /// Records an event of the platform's own in the deployment's tree, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if the log does not take it, [`Error::Log`] if it does not open.
+    pub async fn write_event(&self, event: Event, now: SystemTime) -> Result<Receipt, Error> {
+        self.inner.recorder.durable(event, now).await
+    }
+
+    /// The folder of the log: its bytes can be read, copied and verified by anyone.
+    pub fn log_folder(&self) -> &Path {
+        self.inner.recorder.dir()
+    }
+
+    /// Ends the log in order and lets go of the folder once the last handle is gone.
+    ///
+    /// # Errors
+    /// [`Error::Record`] if the last events could not be brought to disk, [`Error::Store`] if the log's head could not
+    /// be kept.
+    pub async fn close(self, now: SystemTime) -> Result<(), Error> {
+        if let Some(head) = self.inner.recorder.close(now).await? {
+            self.inner.store.save(&head).await?;
+        }
+        self.inner.store.close().await;
+        Ok(())
+    }
+
+    pub(crate) fn room(&self, id: &str) -> Option<Arc<Room>> {
+        self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+    }
+
+    pub(crate) fn keep_room(&self, id: &str, room: Room) -> Arc<Room> {
+        let mut rooms = self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(rooms.entry(id.to_owned()).or_insert_with(|| Arc::new(room)))
+    }
+
+    /// A tenant's keyring: its rows authenticated by the deployment's own key, its events recorded.
+    pub(crate) async fn keyring(&self, id: &str, now: SystemTime) -> Result<Keyring, Error> {
+        let inner = &self.inner;
+        let tenant = qsec_crypto::TenantId::new(id).map_err(|error| Error::internal(error.to_string()))?;
+        let mac_key = inner.vault.secret(ServicePurpose::KeyRecords, now).await?;
+        let records = KeyRecords::new(inner.store.clone(), mac_key);
+        let observer: Arc<dyn qsec_crypto::Observer> = Arc::<Recorder>::clone(&inner.recorder);
+        Ok(Keyring::new(tenant, Arc::<LocalKms>::clone(&inner.kms), records).with_observer(observer))
+    }
+
+    pub(crate) fn handle(&self, room: Arc<Room>) -> Tenant {
+        Tenant::new(self.clone(), room)
+    }
+}
+
+fn root_key(home: &Home, facts: &Facts, unlock: &Unlock) -> Result<RootKey, Error> {
+    let wrong = |what: &str| HomeError::RootKey { what: what.to_owned() };
+    let read = |path: &Path| RootKey::from_file(path).map_err(|error| HomeError::RootKey { what: error.to_string() });
+    Ok(match (&facts.root_key, unlock) {
+        (RootKeyPlace::Beside, Unlock::Beside) => read(&home.root_key())?,
+        (RootKeyPlace::File | RootKeyPlace::Beside, Unlock::KeyFile(path)) => read(path)?,
+        (RootKeyPlace::Passphrase(parameters), Unlock::Passphrase(passphrase)) => {
+            let parameters = qsec_crypto::kms::PassphraseParameters::parse(parameters)
+                .map_err(|error| HomeError::RootKey { what: error.to_string() })?;
+            RootKey::from_passphrase(passphrase, &parameters)
+                .map_err(|error| HomeError::RootKey { what: error.to_string() })?
+        }
+        (RootKeyPlace::File, _) => return Err(wrong("it is kept in a file; name it with `--root-key`").into()),
+        (RootKeyPlace::Passphrase(_), _) => {
+            return Err(wrong("it comes from a passphrase; name its file with `--passphrase-file`").into());
+        }
+        (RootKeyPlace::Beside, Unlock::Passphrase(_)) => return Err(wrong("it lies beside the deployment").into()),
+    })
+}
+
+async fn open_recorder(
+    home: &Home,
+    facts: &Facts,
+    vault: &Vault,
+    store: &Store,
+    now: SystemTime,
+) -> Result<Arc<Recorder>, Error> {
+    let signing = open_signing_key(vault, store, now).await?;
+    let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
+    let head = HeadStore::load(store, &facts.origin).await?;
+    let keys = LogKeys::new(signing, Arc::new(sealer));
+    Ok(Arc::new(Recorder::new(home.audit(), keys, head)))
+}
+
+async fn open_signing_key(vault: &Vault, store: &Store, now: SystemTime) -> Result<SigningKey, Error> {
+    let sealed = vault.sealing(ServicePurpose::AuditSign, now).await?;
+    let seed = sealed.recall(store, LOG_SIGNING_KEY).await?;
+    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| Error::internal("the log's key has another length"))?;
+    Ok(SigningKey::from_seed(seed))
+}
+
+async fn open_first_key(vault: &Vault, store: &Store, now: SystemTime) -> Result<MacKey, Error> {
+    let sealed = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
+    let key = sealed.recall(store, LOG_FIRST_KEY).await?;
+    let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| Error::internal("the MAC key has another length"))?;
+    Ok(MacKey::from_bytes(*key))
+}
+
+async fn open_authority(
+    vault: &Vault,
+    store: &Store,
+    recorder: &Arc<Recorder>,
+    now: SystemTime,
+) -> Result<(Authority, TrustZone), Error> {
+    let missing = || Error::internal("the authority's certificate is missing from the store");
+    let sealed = vault.sealing(ServicePurpose::Authority, now).await?;
+    let key = sealed.recall(store, AUTHORITY_KEY).await?;
+    let key = PrivateKey::from_pkcs8(&key).map_err(|error| Error::internal(error.to_string()))?;
+    let certificate = SettingStore::get(store, AUTHORITY_CERTIFICATE).await?.ok_or_else(missing)?;
+    let authority = Authority::open(&certificate.body, key).map_err(|error| Error::internal(error.to_string()))?;
+    let observer: Arc<dyn qsec_pki::Observer> = Arc::<Recorder>::clone(recorder);
+    let zone = TrustZone::new(authority.bundle()).observer(observer);
+    Ok((authority, zone))
+}
+
+/// The folder of a deployment's log, without opening the deployment: reading it takes no lock.
+///
+/// # Errors
+/// [`HomeError::Missing`] if the folder holds no deployment.
+pub fn log_folder_of(home: impl AsRef<Path>) -> Result<std::path::PathBuf, Error> {
+    crate::home::read_facts(home.as_ref())?;
+    Ok(home.as_ref().join("audit"))
+}
+
+/// Origins are made of the deployment's name and the node's.
+pub(crate) fn origin(name: &str) -> Result<Origin, Error> {
+    Origin::parse(&format!("{name}/n1")).map_err(|error| Error::Malformed { what: error.to_string() })
+}

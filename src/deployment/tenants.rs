@@ -1,0 +1,265 @@
+//! Tenants of a deployment: making them, and every transition of their lifecycle.
+
+use std::time::SystemTime;
+
+use qsec_audit::{Actor, Event, catalogue};
+use qsec_crypto::kms::KeyId;
+use qsec_crypto::{KeyError, Purpose};
+use qsec_identity::{Collection, IdentityStore, SigningKey, SigningKeyRing};
+use qsec_store::TenantStore;
+
+use super::Deployment;
+use crate::error::Error;
+use crate::gate;
+use crate::lifecycle::{Defaults, LifecycleError, NewTenant, TenantRecord, TenantState, Verb};
+use crate::tenant::{Room, Tenant};
+
+/// The rings that a tenant gets when it is made.
+const RINGS: [qsec_identity::Purpose; 2] = [qsec_identity::Purpose::Access, qsec_identity::Purpose::Session];
+
+impl Deployment {
+    /// Makes a tenant: its id reserved, its first key version wrapped, its token signing keys made. It is active when
+    /// this returns. Interrupted, the next opening of the deployment finishes it.
+    ///
+    /// # Errors
+    /// [`LifecycleError::IdUsed`] if the id was ever used, [`LifecycleError::Usage`] if it is no id, and whatever room
+    /// could not do its part.
+    pub async fn create_tenant(&self, new: &NewTenant, actor: &Actor, now: SystemTime) -> Result<Tenant, Error> {
+        let defaults = Defaults { deployment: &self.inner.facts.name, region: &self.inner.facts.region };
+        let record = TenantRecord::provisioning(new, &defaults, now)?;
+        match self.inner.store.create(&record.to_row()?).await {
+            Ok(()) => {}
+            Err(qsec_store::StoreError::IdUsed { id }) => return Err(LifecycleError::IdUsed { id }.into()),
+            Err(error) => return Err(error.into()),
+        }
+        self.provision(&record, actor, now).await
+    }
+
+    /// A tenant, ready to work with.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NotFound`], and [`LifecycleError::Inactive`] if it is neither active nor open to its
+    /// administrators; the refusal is recorded.
+    pub async fn tenant(&self, id: &str) -> Result<Tenant, Error> {
+        let now = crate::clock::now();
+        let tenant = self.tenant_in_any_state(id, now).await?;
+        gate::pass(&self.inner.recorder, &tenant.record(), "open", now)?;
+        Ok(tenant)
+    }
+
+    /// A tenant in whatever state: for looking at its keys, its clients and its log. What a tenant that is not active
+    /// must not do is refused there as well.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NotFound`], or the store's errors.
+    pub async fn tenant_for_operator(&self, id: &str) -> Result<Tenant, Error> {
+        self.tenant_in_any_state(id, crate::clock::now()).await
+    }
+
+    /// What is known of a tenant, whatever its state.
+    ///
+    /// # Errors
+    /// [`LifecycleError::NotFound`], or the store's errors.
+    pub async fn tenant_record(&self, id: &str) -> Result<TenantRecord, Error> {
+        let row = TenantStore::get(&self.inner.store, id).await?;
+        let row = row.ok_or_else(|| LifecycleError::NotFound { id: id.to_owned() })?;
+        Ok(TenantRecord::from_row(&row)?)
+    }
+
+    /// Every tenant, in the order of ids; tombstones too.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub async fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
+        let rows = TenantStore::list(&self.inner.store).await?;
+        Ok(rows.iter().map(TenantRecord::from_row).collect::<Result<_, _>>()?)
+    }
+
+    /// Closes a tenant to its users; its administrators stay.
+    ///
+    /// # Errors
+    /// [`LifecycleError`] if the transition is not in the table, or somebody else was faster.
+    pub async fn disable_users(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        self.change(id, &Verb::DisableUsers, actor, now).await
+    }
+
+    /// Opens a tenant to its users again.
+    ///
+    /// # Errors
+    /// As [`Deployment::disable_users`].
+    pub async fn enable_users(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        self.change(id, &Verb::EnableUsers, actor, now).await
+    }
+
+    /// Switches a tenant off: nothing runs, nothing is lost, and after `days` (10 to 90) it may be purged.
+    ///
+    /// # Errors
+    /// [`LifecycleError::ConfirmMismatch`] unless `confirm` is the tenant's name, [`LifecycleError::Usage`] for days out
+    /// of range, and the errors of the table of transitions.
+    pub async fn deactivate(
+        &self,
+        id: &str,
+        days: u32,
+        confirm: &str,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<TenantRecord, Error> {
+        if self.tenant_record(id).await?.name() != confirm {
+            return Err(LifecycleError::ConfirmMismatch.into());
+        }
+        self.change(id, &Verb::Deactivate { days }, actor, now).await
+    }
+
+    /// Switches a deactivated tenant on again. Sessions and tokens from before do not come back.
+    ///
+    /// # Errors
+    /// As [`Deployment::disable_users`].
+    pub async fn reactivate(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        self.change(id, &Verb::Reactivate, actor, now).await
+    }
+
+    /// Forbids the deactivation of a tenant.
+    ///
+    /// # Errors
+    /// As [`Deployment::disable_users`].
+    pub async fn protect(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        self.change(id, &Verb::Protect, actor, now).await
+    }
+
+    /// Allows it again: to anyone but whoever called this.
+    ///
+    /// # Errors
+    /// As [`Deployment::disable_users`].
+    pub async fn unprotect(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        self.change(id, &Verb::Unprotect, actor, now).await
+    }
+
+    pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
+        let record = self.tenant_record(id).await?;
+        let room = match self.room(id) {
+            Some(room) => room,
+            None => {
+                let keyring = self.keyring(id, now).await?;
+                let room = Room::new(record.clone(), keyring)?;
+                self.keep_room(id, room)
+            }
+        };
+        room.replace_record(record);
+        let tenant = self.handle(room);
+        tenant.load_policy(now).await?;
+        Ok(tenant)
+    }
+
+    /// Guard, event, compare-and-set: the one way in which a tenant's row changes.
+    async fn change(&self, id: &str, verb: &Verb, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        let record = self.tenant_record(id).await?;
+        self.apply(&record, verb, actor, now).await
+    }
+
+    async fn apply(&self, record: &TenantRecord, verb: &Verb, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+        let (next, event) = record.after(verb, actor, now)?;
+        self.record_both(&record.id, event, now).await?;
+        match self.inner.store.write(&next.to_row()?).await {
+            Ok(()) => {}
+            Err(qsec_store::StoreError::Conflict { .. }) => {
+                // The event was first; that its effect did not follow is an event too.
+                let (_, event) = record.after(verb, actor, now)?;
+                self.record_both(&record.id, event.failed("tenant_changed"), now).await?;
+                let version = self.tenant_record(&record.id).await?.version();
+                return Err(LifecycleError::Changed { id: record.id.clone(), version }.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        if let Some(room) = self.room(&record.id) {
+            if !next.state.is_usable() {
+                room.keyring().forget();
+            }
+            room.replace_record(next.clone());
+        }
+        Ok(next)
+    }
+
+    /// A tenant's lifecycle stands in the deployment's tree, and in its own as a second leaf, so that it survives a purge.
+    async fn record_both(&self, id: &str, event: Event, now: SystemTime) -> Result<(), Error> {
+        let own = event.clone_for_tree().tenant(audit_id(id)?);
+        self.inner.recorder.durable_all(vec![event, own], now).await?;
+        Ok(())
+    }
+
+    /// Makes what a new tenant needs. Every step looks first whether it was done, so that it can be taken again.
+    async fn provision(&self, record: &TenantRecord, actor: &Actor, now: SystemTime) -> Result<Tenant, Error> {
+        self.provision_keys(record.id(), actor, now).await?;
+        for purpose in RINGS {
+            self.provision_ring(record.id(), purpose, actor, now).await?;
+        }
+        self.apply(record, &Verb::Activate, actor, now).await?;
+        self.tenant_in_any_state(record.id(), now).await
+    }
+
+    async fn provision_keys(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<(), Error> {
+        let keyring = self.keyring(id, now).await?;
+        match keyring.describe(now).await {
+            Ok(_) => return Ok(()),
+            Err(KeyError::TenantNotFound { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let key: KeyId = self.inner.kms.create_key(now).await?;
+        let event = catalogue::KeyCreated::new()
+            .version(1)
+            .provider("internal")
+            .kms_key(key.as_str())
+            .purpose(Purpose::data().as_str())
+            .by(actor.clone())
+            .subject(format!("key/{id}/data/1"))
+            .tenant(audit_id(id)?);
+        self.inner.recorder.durable(event, now).await?;
+        keyring.create(&[key], &[Purpose::data()], now).await?;
+        Ok(())
+    }
+
+    async fn provision_ring(
+        &self,
+        id: &str,
+        purpose: qsec_identity::Purpose,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<(), Error> {
+        let store = &self.inner.store;
+        if IdentityStore::get(store, id, Collection::SigningKey, purpose.as_str()).await?.is_some() {
+            return Ok(());
+        }
+        let key = SigningKey::generate(qsec_identity::Algorithm::Es256)
+            .map_err(|error| Error::internal(error.to_string()))?;
+        let record = signing_key_record(id, purpose, key.kid());
+        let wrapped = self.inner.token_keys.seal(&record, key.pkcs8().expose_secret())?;
+        let event = catalogue::SigningKeyActivated::new()
+            .kid(key.kid())
+            .alg(key.algorithm().as_str())
+            .by(actor.clone())
+            .subject(format!("signing_key/{}", key.kid()))
+            .tenant(audit_id(id)?);
+        self.inner.recorder.durable(event, now).await?;
+        let ring = SigningKeyRing::create(purpose, key.public(), wrapped, now);
+        IdentityStore::write(store, id, Collection::SigningKey, &ring.to_row()).await?;
+        Ok(())
+    }
+
+    /// Finishes what an interrupted `create_tenant` left.
+    pub(crate) async fn finish_provisioning(&self, now: SystemTime) -> Result<(), Error> {
+        for record in self.tenants().await? {
+            if record.state() == TenantState::Provisioning {
+                self.provision(&record, &Actor::system(), now).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name under which the private part of a token key is sealed: it opens nowhere else.
+pub(crate) fn signing_key_record(tenant: &str, purpose: qsec_identity::Purpose, kid: &str) -> String {
+    format!("signing-key/{tenant}/{}/{kid}", purpose.as_str())
+}
+
+pub(crate) fn audit_id(id: &str) -> Result<qsec_audit::TenantId, Error> {
+    qsec_audit::TenantId::parse(id).map_err(|error| Error::internal(error.to_string()))
+}

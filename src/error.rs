@@ -1,0 +1,358 @@
+//! One error for the whole family: which room said no, who is at fault, and the stable code.
+
+use std::path::{Path, PathBuf};
+
+use qsec_audit::{OpenLogError, ProveError, RecordError, VerifyError};
+use qsec_authz::{Denied, PolicyError, RequestError, section};
+use qsec_crypto::{KeyError, OpenError, SealError};
+use qsec_identity::oauth::RegistrationError;
+use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
+
+use crate::lifecycle::LifecycleError;
+
+/// Who has to act before the same call can succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The answer is no: a rule, a state or a signature refused it. Repeating changes nothing.
+    Refused,
+    /// The caller handed in something that cannot be right.
+    Misuse,
+    /// A dependency is away; the same call can be repeated.
+    Unavailable,
+    /// An invariant of ours broke.
+    Internal,
+}
+
+/// Why an operation of the facade was not done.
+///
+/// Every variant keeps the room's own error as its source. [`Error::code`] is stable and is what the program prints.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The folder of the deployment.
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// The tenant's lifecycle.
+    #[error(transparent)]
+    Lifecycle(#[from] LifecycleError),
+    /// A token was not accepted. Tell the caller [`Rejection::public`] and nothing else.
+    #[error(transparent)]
+    Token(#[from] Rejection),
+    /// A token could not be issued.
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// An identity provider's configuration.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// An OAuth client's registration.
+    #[error(transparent)]
+    Registration(#[from] RegistrationError),
+    /// The decision is no.
+    #[error(transparent)]
+    Denied(#[from] Box<Denied>),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
+    /// The request cannot be judged.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// The tables of section access do not fit, or the reduction was refused.
+    #[error(transparent)]
+    Reduce(#[from] section::ReduceError),
+    /// The access tables are malformed.
+    #[error(transparent)]
+    Access(#[from] section::AccessError),
+    /// The tenant's key.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Bytes were not sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Bytes were not opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A certificate could not be issued.
+    #[error(transparent)]
+    Certificate(#[from] qsec_pki::IssueError),
+    /// A certificate request was refused.
+    #[error(transparent)]
+    CertificateRequest(#[from] qsec_pki::RequestError),
+    /// What must be recorded could not be; the operation did not take effect.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The log does not open.
+    #[error(transparent)]
+    Log(#[from] OpenLogError),
+    /// The log could not be read for verification.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// There is no such proof.
+    #[error(transparent)]
+    Prove(#[from] ProveError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreFailure),
+    /// No record of that name.
+    #[error("there is no {noun} `{id}` in this tenant")]
+    NotFound {
+        /// What was looked for.
+        noun: &'static str,
+        /// Its id.
+        id: String,
+    },
+    /// An identifier does not have the form that it must have.
+    #[error("{what}")]
+    Malformed {
+        /// What is wrong, and with which value.
+        what: String,
+    },
+    /// Our own invariant broke.
+    #[error("an internal invariant broke: {what}")]
+    Internal {
+        /// Which one: without secrets.
+        what: String,
+    },
+}
+
+impl Error {
+    /// The stable, snake_case name of what happened.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Home(error) => error.code(),
+            Self::Lifecycle(error) => error.code(),
+            Self::Token(rejection) => rejection.public().as_str(),
+            Self::Issue(error) => error.code(),
+            Self::Provider(error) => error.code(),
+            Self::Registration(error) => error.code(),
+            Self::Denied(denied) => denied.code().as_str(),
+            Self::Policy(error) => error.code(),
+            Self::Request(error) => error.code(),
+            Self::Reduce(error) => error.code(),
+            Self::Access(error) => error.code(),
+            Self::Key(error) => error.code(),
+            Self::Seal(error) => error.code(),
+            Self::Open(error) => error.code(),
+            Self::Certificate(error) => error.code(),
+            Self::CertificateRequest(error) => error.code(),
+            Self::Record(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::Verify(error) => error.code(),
+            Self::Prove(error) => error.code(),
+            Self::Store(error) => error.code,
+            Self::NotFound { noun, .. } => match *noun {
+                "client" => "client_not_found",
+                "identity provider" => "provider_not_found",
+                _ => "not_found",
+            },
+            Self::Malformed { .. } => "usage",
+            Self::Internal { .. } => "internal",
+        }
+    }
+
+    /// Who has to act.
+    pub fn fault(&self) -> Fault {
+        if let Self::Token(rejection) = self {
+            return match rejection.class() {
+                RejectionClass::Unavailable => Fault::Unavailable,
+                RejectionClass::Malformed => Fault::Misuse,
+                _ => Fault::Refused,
+            };
+        }
+        fault_of(self.code())
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.fault() == Fault::Unavailable
+    }
+
+    pub(crate) fn internal(what: impl Into<String>) -> Self {
+        Self::Internal { what: what.into() }
+    }
+}
+
+/// The one place that says which exit a code leads to; a code that is not here is a refusal.
+fn fault_of(code: &str) -> Fault {
+    match code {
+        "kms_unavailable" | "kms_throttled" | "kms_busy" | "store_unavailable" | "audit_unavailable"
+        | "deployment_busy" | "keys_unavailable" | "temporarily_unavailable" => Fault::Unavailable,
+        "internal" | "randomness_unavailable" | "record_damaged" => Fault::Internal,
+        "usage" | "malformed" | "unsupported_suite" | "budget_exceeded" | "message_too_long" | "too_large_for_compact"
+        | "key_file_invalid" | "context_invalid" | "deployment_missing" | "file_unreadable" | "file_unwritable"
+        | "file_exists" | "folder_permissions" | "provider_invalid" | "jwks_uri_unavailable" | "bad_json"
+        | "bad_policy" | "bad_rule" | "bad_request" | "rules_unsupported" | "bad_csv" | "duplicate_column"
+        | "unsupported_field" | "no_access_column" | "no_identity_column" | "bad_access_value"
+        | "unknown_omit_field" | "unlinked_table" | "unknown_reduction_field" | "no_user" | "too_large"
+        | "ttl_out_of_range" | "claim_reserved" | "claim_invalid" | "claim_missing" | "binding_required"
+        | "token_type_not_issued" | "id_malformed" | "name_malformed" | "zone_malformed" | "csr_malformed"
+        | "csr_too_large" | "spa_has_no_secret" | "impersonation_needs_trusted" | "redirect_uri_invalid"
+        | "scope_unknown" | "offline_access_needs_refresh" | "policy_invalid" | "keyset_invalid"
+        | "token_malformed" | "schema_mismatch" | "confirm_mismatch" | "record_refused" => Fault::Misuse,
+        _ => Fault::Refused,
+    }
+}
+
+/// What is wrong with a deployment's folder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// The folder holds no deployment.
+    #[error("`{}` holds no deployment; `qsec init` makes one", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder, or the database, already holds one.
+    #[error("`{}` already holds a deployment; nothing was changed", path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process works on it.
+    #[error("another process is working on the deployment in `{}`; try again when it has finished", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Others can read or write what must be private.
+    #[error("`{}` can be read or written by others; `chmod {mode:o}` it", path.display())]
+    Permissions {
+        /// The file or folder.
+        path: PathBuf,
+        /// The mode it should have.
+        mode: u32,
+    },
+    /// A file cannot be read.
+    #[error("`{}` cannot be read", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file cannot be written.
+    #[error("`{}` cannot be written", path.display())]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The root key is missing or does not fit.
+    #[error("the root key of the internal KMS cannot be used: {what}")]
+    RootKey {
+        /// What is wrong with it, and what to do.
+        what: String,
+    },
+    /// A file of the deployment is damaged.
+    #[error("`{}` is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl HomeError {
+    /// The stable name of the error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Missing { .. } => "deployment_missing",
+            Self::Exists { .. } => "deployment_exists",
+            Self::Busy { .. } => "deployment_busy",
+            Self::Permissions { .. } => "folder_permissions",
+            Self::Unreadable { .. } => "file_unreadable",
+            Self::Unwritable { .. } => "file_unwritable",
+            Self::RootKey { .. } => "key_file_invalid",
+            Self::Damaged { .. } => "internal",
+        }
+    }
+
+    pub(crate) fn unwritable(path: &Path, source: std::io::Error) -> Self {
+        Self::Unwritable { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn unreadable(path: &Path, source: std::io::Error) -> Self {
+        Self::Unreadable { path: path.to_owned(), source }
+    }
+}
+
+/// The database refused or is away.
+#[derive(Debug, thiserror::Error)]
+#[error("{doing}")]
+#[non_exhaustive]
+pub struct StoreFailure {
+    /// What was being done.
+    doing: String,
+    code: &'static str,
+    #[source]
+    source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl StoreFailure {
+    fn new(code: &'static str, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        let doing = match code {
+            "conflict" => "the record was changed by someone else meanwhile",
+            "store_unavailable" => "the store is unavailable",
+            _ => "the store holds a damaged record",
+        };
+        Self { doing: doing.to_owned(), code, source: Box::new(source) }
+    }
+}
+
+/// Each room has a store error of its own, so that no room knows another; here they become one.
+macro_rules! store_errors {
+    ($($room:ident),*) => { $(
+        impl From<$room::StoreError> for Error {
+            fn from(error: $room::StoreError) -> Self {
+                let code = match &error {
+                    $room::StoreError::Conflict => "conflict",
+                    $room::StoreError::Unavailable(_) => "store_unavailable",
+                    _ => "record_damaged",
+                };
+                Self::Store(StoreFailure::new(code, error))
+            }
+        }
+    )* };
+}
+
+store_errors!(qsec_crypto, qsec_identity, qsec_authz, qsec_pki);
+
+impl From<qsec_audit::head::StoreError> for Error {
+    fn from(error: qsec_audit::head::StoreError) -> Self {
+        let code = match &error {
+            qsec_audit::head::StoreError::Conflict => "rolled_back",
+            qsec_audit::head::StoreError::Unavailable(_) => "store_unavailable",
+            _ => "record_damaged",
+        };
+        Self::Store(StoreFailure::new(code, error))
+    }
+}
+
+impl From<qsec_store::StoreError> for Error {
+    fn from(error: qsec_store::StoreError) -> Self {
+        let code = error.code();
+        Self::Store(StoreFailure { doing: error.to_string(), code, source: Box::new(error) })
+    }
+}
+
+impl From<qsec_store::OpenError> for Error {
+    fn from(error: qsec_store::OpenError) -> Self {
+        let code = error.code();
+        Self::Store(StoreFailure { doing: error.to_string(), code, source: Box::new(error) })
+    }
+}
+
+impl From<qsec_crypto::kms::KmsError> for Error {
+    fn from(error: qsec_crypto::kms::KmsError) -> Self {
+        Self::Key(KeyError::from(error))
+    }
+}
+
+impl From<Denied> for Error {
+    fn from(denied: Denied) -> Self {
+        Self::Denied(Box::new(denied))
+    }
+}

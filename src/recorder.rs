@@ -1,0 +1,137 @@
+//! What happens is written down: the one way from the rooms to the log.
+//!
+//! Three classes of events, three ways in. [`Recorder::durable`] returns when the event is on disk: its effect may follow.
+//! [`Recorder::hand_over`] returns when the log has the event: its answer may follow, and a writer beside brings it to
+//! disk. What the rooms observe inside comes in by their `Observer` traits, which the recorder implements.
+
+mod observed;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::SystemTime;
+
+use qsec_audit::{Event, Head, Log, LogKeys, OpenLogError, Receipt};
+
+use crate::error::Error;
+
+/// The log of this node, opened when something is recorded for the first time: reading a deployment writes nothing.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    dir: PathBuf,
+    keys: Mutex<Option<LogKeys>>,
+    head: Option<Head>,
+    opened: OnceLock<Result<Opened, Arc<OpenLogError>>>,
+}
+
+#[derive(Debug)]
+struct Opened {
+    log: Arc<Log>,
+    wake: SyncSender<SystemTime>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Recorder {
+    /// A recorder over the log in `dir`; `head` is what the store remembers of it.
+    pub(crate) fn new(dir: PathBuf, keys: LogKeys, head: Option<Head>) -> Self {
+        Self { dir, keys: Mutex::new(Some(keys)), head, opened: OnceLock::new() }
+    }
+
+    /// A recorder over a log that was just made.
+    pub(crate) fn over(dir: PathBuf, log: Log) -> Result<Self, Error> {
+        let opened = OnceLock::new();
+        // The lock was made in this function: nobody else can have set it.
+        let _ = opened.set(Ok(Opened::start(log)?));
+        Ok(Self { dir, keys: Mutex::new(None), head: None, opened })
+    }
+
+    /// A recorder that refuses: for a deployment opened only for reading.
+    pub(crate) fn reading(dir: PathBuf) -> Self {
+        Self { dir, keys: Mutex::new(None), head: None, opened: OnceLock::new() }
+    }
+
+    /// Records an event and waits until it is on disk. What it announces happens afterwards, or not at all.
+    pub(crate) async fn durable(self: &Arc<Self>, event: Event, now: SystemTime) -> Result<Receipt, Error> {
+        let mut receipts = self.durable_all(vec![event], now).await?;
+        receipts.pop().ok_or_else(|| Error::internal("a recorded event has no receipt"))
+    }
+
+    /// Several events at once: they are handed over together, so that one write brings all of them to disk.
+    pub(crate) async fn durable_all(self: &Arc<Self>, events: Vec<Event>, now: SystemTime) -> Result<Vec<Receipt>, Error> {
+        let recorder = Arc::clone(self);
+        let work = move || {
+            let log = recorder.log(now)?;
+            let pending: Vec<_> = events.into_iter().map(|event| log.record(event, now)).collect::<Result<_, _>>()?;
+            Ok(pending.into_iter().map(qsec_audit::Pending::durable).collect::<Result<Vec<_>, _>>()?)
+        };
+        // Waiting for the disk must not hold up the runtime's other tasks.
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+    }
+
+    /// Hands an event to the log. It is in the log's order now, and on disk soon.
+    pub(crate) fn hand_over(&self, event: Event, now: SystemTime) -> Result<(), Error> {
+        let opened = self.opened(now)?;
+        opened.log.record(event, now)?;
+        // A full channel means that the writer is about to flush anyway.
+        let _ = opened.wake.try_send(now);
+        Ok(())
+    }
+
+    /// The log itself: for proofs.
+    pub(crate) fn log(&self, now: SystemTime) -> Result<Arc<Log>, Error> {
+        Ok(Arc::clone(&self.opened(now)?.log))
+    }
+
+    pub(crate) fn dir(&self) -> &PathBuf {
+        &self.dir
+    }
+
+    /// Ends the log in order, if it was opened. The head goes to the store.
+    pub(crate) async fn close(self: &Arc<Self>, now: SystemTime) -> Result<Option<Head>, Error> {
+        let recorder = Arc::clone(self);
+        let work = move || match recorder.opened.get() {
+            Some(Ok(opened)) => opened.stop(now).map(Some),
+            Some(Err(_)) | None => Ok(None),
+        };
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+    }
+
+    fn opened(&self, now: SystemTime) -> Result<&Opened, Error> {
+        self.opened.get_or_init(|| self.open(now).map_err(Arc::new)).as_ref().map_err(|error| Error::Log(Arc::clone(error)))
+    }
+
+    fn open(&self, now: SystemTime) -> Result<Opened, OpenLogError> {
+        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let keys = keys.ok_or_else(|| OpenLogError::read_only(&self.dir))?;
+        let log = Log::open(&self.dir, keys, self.head.as_ref(), now)?;
+        Opened::start(log).map_err(|_| OpenLogError::read_only(&self.dir))
+    }
+}
+
+impl Opened {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one thread of the family: it brings to disk what was handed over by callers that do not wait"
+    )]
+    fn start(log: Log) -> Result<Self, Error> {
+        let log = Arc::new(log);
+        let (wake, woken) = sync_channel(1);
+        let writer = Arc::clone(&log);
+        let run = move || {
+            while let Ok(now) = woken.recv() {
+                // A log that fails says so to the next caller; there is nobody here to tell.
+                let _ = writer.flush(now);
+            }
+        };
+        let writer = Builder::new()
+            .name("qsec-audit-writer".to_owned())
+            .spawn(run)
+            .map_err(|error| Error::internal(format!("no thread could be started: {error}")))?;
+        Ok(Self { log, wake, writer: Mutex::new(Some(writer)) })
+    }
+
+    fn stop(&self, now: SystemTime) -> Result<Head, Error> {
+        Ok(self.log.close(now)?)
+    }
+}

@@ -1,0 +1,186 @@
+//! One tenant, as its own services see it: who is calling, what they may do, which rows they see, its bytes.
+//!
+//! | room of this tenant | file |
+//! |---|---|
+//! | signing in, authenticating, issuing tokens | `sign_in.rs`, `tokens.rs` |
+//! | OAuth clients and their tokens | `clients.rs` |
+//! | policy, decisions, reduced data | `access.rs` |
+//! | sealed bytes and keys | `keys.rs` |
+
+mod access;
+mod clients;
+mod keys;
+mod sign_in;
+mod tokens;
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
+
+use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
+use qsec_crypto::Keyring;
+
+pub use self::sign_in::SignedIn;
+use crate::deployment::{Deployment, audit_id};
+use crate::error::Error;
+use crate::gate;
+use crate::lifecycle::TenantRecord;
+
+/// A tenant of an open deployment. Cloning gives another handle to the same one.
+///
+/// Each method passes the tenant's gate first: a tenant that is not active refuses everything, also through a handle
+/// that was taken before.
+///
+/// ```
+/// # use qsec::{Deployment, NewTenant, Setup};
+/// # use qsec::audit::Actor;
+/// # use qsec::crypto::Context;
+/// # use std::time::SystemTime;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let folder = tempfile::tempdir()?;
+/// # let home = folder.path().join("home");
+/// # let now = SystemTime::now();
+/// # Deployment::create(&home, Setup::new(), now).await?;
+/// # let deployment = Deployment::open(&home).await?;
+/// # deployment.create_tenant(&NewTenant::new("acme"), &Actor::operator("op-1"), now).await?;
+/// let acme = deployment.tenant("acme").await?;
+/// let context = Context::from([("table", "orders"), ("row", "17")]);
+///
+/// let sealed = acme.seal(b"4,200 EUR", &context, now).await?;
+/// assert_eq!(acme.open(&sealed, &context, now).await?, b"4,200 EUR");
+/// assert!(acme.open(&sealed, &Context::from([("row", "18")]), now).await.is_err());
+/// # deployment.close(now).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Tenant {
+    deployment: Deployment,
+    room: Arc<Room>,
+}
+
+/// What a deployment keeps of a tenant while it is open.
+#[derive(Debug)]
+pub(crate) struct Room {
+    id: String,
+    audit_id: qsec_audit::TenantId,
+    record: RwLock<TenantRecord>,
+    keyring: Keyring,
+}
+
+impl Room {
+    pub(crate) fn new(record: TenantRecord, keyring: Keyring) -> Result<Self, Error> {
+        let audit_id = audit_id(record.id())?;
+        Ok(Self { id: record.id().to_owned(), audit_id, record: RwLock::new(record), keyring })
+    }
+
+    pub(crate) fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// Takes a newer row; an older one changes nothing.
+    pub(crate) fn replace_record(&self, record: TenantRecord) {
+        let mut kept = self.record.write().unwrap_or_else(PoisonError::into_inner);
+        if record.version() >= kept.version() {
+            *kept = record;
+        }
+    }
+
+    fn record(&self) -> TenantRecord {
+        self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Tenant {
+    pub(crate) fn new(deployment: Deployment, room: Arc<Room>) -> Self {
+        Self { deployment, room }
+    }
+
+    /// The tenant's id.
+    pub fn id(&self) -> &str {
+        &self.room.id
+    }
+
+    /// What is known of it.
+    pub fn record(&self) -> TenantRecord {
+        self.room.record()
+    }
+
+    /// The issuer of its tokens, and their default audience.
+    pub fn issuer(&self) -> String {
+        self.record().issuer().to_owned()
+    }
+
+    /// Records an event of the tenant's own in its tree, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Record`] if the log does not take it.
+    pub async fn write_event(&self, event: Event, now: SystemTime) -> Result<Receipt, Error> {
+        self.pass("record", now).await?;
+        self.deployment.inner.recorder.durable(event.tenant(self.room.audit_id.clone()), now).await
+    }
+
+    /// A proof that an event is in the tenant's tree, for anyone who has the tenant's verifier key.
+    ///
+    /// # Errors
+    /// [`Error::Prove`] if there is no such event, [`Error::Log`] if the log does not open.
+    pub async fn prove(&self, receipt: &Receipt, now: SystemTime) -> Result<Proven, Error> {
+        self.prove_index(receipt.index(), now).await
+    }
+
+    /// The same for the event at that index of the tenant's tree.
+    ///
+    /// # Errors
+    /// As [`Tenant::prove`].
+    pub async fn prove_index(&self, index: u64, now: SystemTime) -> Result<Proven, Error> {
+        let tree = self.tree();
+        self.with_log(now, move |log| Ok(log.prove_index(&tree, index, now)?)).await
+    }
+
+    /// The key with which anyone verifies the tenant's checkpoints and proofs.
+    ///
+    /// # Errors
+    /// [`Error::Log`] if the log does not open.
+    pub async fn verifier_key(&self, now: SystemTime) -> Result<VerifierKey, Error> {
+        let tree = self.tree();
+        self.with_log(now, move |log| Ok(log.verifier_key(&tree))).await
+    }
+
+    fn tree(&self) -> Tree {
+        Tree::Tenant(self.room.audit_id.clone())
+    }
+
+    /// Work that waits for the disk.
+    async fn with_log<T: Send + 'static>(
+        &self,
+        now: SystemTime,
+        work: impl FnOnce(&Log) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let recorder = Arc::clone(&self.deployment.inner.recorder);
+        let work = move || work(&*recorder.log(now)?);
+        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+    }
+
+    /// The gate, with the row as the store has it now.
+    pub(crate) async fn pass(&self, surface: &str, now: SystemTime) -> Result<TenantRecord, Error> {
+        let record = self.deployment.tenant_record(self.id()).await?;
+        self.room.replace_record(record.clone());
+        gate::pass(&self.deployment.inner.recorder, &record, surface, now)?;
+        Ok(record)
+    }
+
+    /// The gate with the newest row that this node has seen: for what must not wait.
+    pub(crate) fn pass_here(&self, surface: &str, now: SystemTime) -> Result<(), Error> {
+        gate::pass(&self.deployment.inner.recorder, &self.record(), surface, now)
+    }
+
+    /// An event of this tenant, handed to the log.
+    pub(crate) fn note(&self, event: Event, now: SystemTime) -> Result<(), Error> {
+        self.deployment.inner.recorder.hand_over(event.tenant(self.room.audit_id.clone()), now)
+    }
+
+    /// An event of this tenant, on disk before its effect.
+    pub(crate) async fn announce(&self, event: Event, now: SystemTime) -> Result<Receipt, Error> {
+        self.deployment.inner.recorder.durable(event.tenant(self.room.audit_id.clone()), now).await
+    }
+}

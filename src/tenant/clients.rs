@@ -1,0 +1,128 @@
+//! OAuth clients of the tenant, and the endpoint that gives them tokens.
+
+use std::time::SystemTime;
+
+use qsec_audit::{Actor, catalogue};
+use qsec_identity::oauth::{Client, ClientRegistration, ClientSecret, OAuthError, Response, TokenEndpoint, TokenRequest};
+use qsec_identity::{Collection, IdentityStore, Row};
+
+use super::Tenant;
+use crate::error::Error;
+
+impl Tenant {
+    /// Registers an OAuth client. Its secret is in the answer and nowhere else: it is shown once.
+    ///
+    /// # Errors
+    /// [`Error::Registration`] names the rule that an impossible combination breaks.
+    pub async fn create_client(
+        &self,
+        registration: ClientRegistration,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<(Client, Option<ClientSecret>), Error> {
+        self.pass("client", now).await?;
+        let (client, secret) = registration.register(&qsec_authz::scope_names(), now)?;
+        let event = catalogue::OauthClientCreated::new().kind(client.kind().as_str()).by(actor.clone());
+        self.announce(event.subject(format!("client/{}", client.id())), now).await?;
+        IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Client, &client.to_row()).await?;
+        Ok((client, secret))
+    }
+
+    /// The client of that id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if this tenant has none.
+    pub async fn client(&self, id: &str) -> Result<Client, Error> {
+        let missing = || Error::NotFound { noun: "client", id: id.to_owned() };
+        self.load_client(id).await?.ok_or_else(missing)
+    }
+
+    /// Every client of the tenant.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub async fn clients(&self) -> Result<Vec<Client>, Error> {
+        let rows = self.deployment.inner.store.list(self.id(), Collection::Client).await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// Switches a client off: it gets no more tokens.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none.
+    pub async fn disable_client(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<Client, Error> {
+        self.change_client(id, "disabled", Client::disable, actor, now).await
+    }
+
+    /// Switches it on again.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none.
+    pub async fn enable_client(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<Client, Error> {
+        self.change_client(id, "enabled", Client::enable, actor, now).await
+    }
+
+    /// The token endpoint: an HTTP request in, an HTTP answer out. A refusal is an answer.
+    ///
+    /// # Errors
+    /// Only what is no answer to the client: the store, the log, our own faults.
+    pub async fn token_endpoint(
+        &self,
+        method: &str,
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+        now: SystemTime,
+    ) -> Result<Response, Error> {
+        self.pass("token", now).await?;
+        let request = match TokenRequest::parse(method, headers, body) {
+            Ok(request) => request,
+            Err(error) => return self.refuse_token(&error, Actor::anonymous(), now),
+        };
+        let client = match request.client_id() {
+            Some(id) => self.load_client(id).await?,
+            None => None,
+        };
+        let actor = client.as_ref().map_or_else(Actor::anonymous, |client| Actor::client(client.id()));
+        let endpoint = TokenEndpoint::new(self.issuer(), self.issuer());
+        let grant = match endpoint.decide(&request, client.as_ref(), now) {
+            Ok(grant) => grant,
+            Err(error) => return self.refuse_token(&error, actor, now),
+        };
+        let issued = self.issue_token(grant.draft(), &actor, now).await?;
+        let event = catalogue::OauthTokenIssued::new().jti(issued.jti()).grant(grant.grant_type()).by(actor);
+        self.note(event.subject(format!("token/{}", issued.jti())), now)?;
+        Ok(grant.response(&issued))
+    }
+
+    fn refuse_token(&self, error: &OAuthError, actor: Actor, now: SystemTime) -> Result<Response, Error> {
+        let event = catalogue::OauthTokenRefused::new().by(actor).denied(error.reason());
+        self.note(event, now)?;
+        Ok(error.response())
+    }
+
+    async fn change_client(
+        &self,
+        id: &str,
+        changed: &str,
+        change: impl FnOnce(&mut Client),
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<Client, Error> {
+        self.pass("client", now).await?;
+        let mut client = self.client(id).await?;
+        change(&mut client);
+        let event = catalogue::OauthClientUpdated::new().changed(vec![changed.into()]).by(actor.clone());
+        self.announce(event.subject(format!("client/{id}")), now).await?;
+        IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Client, &client.to_row()).await?;
+        Ok(client)
+    }
+
+    async fn load_client(&self, id: &str) -> Result<Option<Client>, Error> {
+        let row = IdentityStore::get(&self.deployment.inner.store, self.id(), Collection::Client, id).await?;
+        row.as_ref().map(read).transpose()
+    }
+}
+
+fn read(row: &Row) -> Result<Client, Error> {
+    Client::from_row(row).map_err(|error| Error::internal(error.to_string()))
+}

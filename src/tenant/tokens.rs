@@ -1,0 +1,120 @@
+//! Tokens of the tenant: whose they are, and who made them.
+
+use std::time::SystemTime;
+
+use qsec_audit::{Actor, catalogue};
+use qsec_identity::{
+    Algorithm, Collection, IdentityStore, Issued, Issuer, KeySet, Presented, Principal, Purpose, Reason, Rejection,
+    SigningKey, SigningKeyRing, TokenDraft, TokenPolicy, TokenType, Validator,
+};
+
+use super::Tenant;
+use crate::deployment::signing_key_record;
+use crate::error::Error;
+
+impl Tenant {
+    /// Says who is calling: validates a session or access token of this tenant.
+    ///
+    /// A refusal is recorded with its exact reason before this returns; the caller learns no more than
+    /// [`Rejection::public`].
+    ///
+    /// # Errors
+    /// [`Error::Token`] with the rejection, [`Error::Record`] if the refusal could not be recorded.
+    pub async fn authenticate(&self, token: &str, presented: &Presented, now: SystemTime) -> Result<Principal, Error> {
+        let verdict = self.validate(token, presented, now).await?;
+        // Whether the tenant is active is told only to a caller whose token is good.
+        let usable = self.deployment.tenant_record(self.id()).await?.state().is_usable();
+        let verdict = verdict.and_then(|principal| {
+            if usable { Ok(principal) } else { Err(Rejection::new(Reason::TenantInactive)) }
+        });
+        match verdict {
+            Ok(principal) => Ok(principal),
+            Err(rejection) => Err(self.reject(rejection, now)),
+        }
+    }
+
+    /// Issues a token of this tenant: signed by its active key, recorded before it leaves.
+    ///
+    /// The tenant and the issuer are set here; audience, subject and the rest are the draft's.
+    ///
+    /// # Errors
+    /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Issue`] for a draft out of bounds,
+    /// [`Error::NotFound`] if there is no active key of that kind.
+    pub async fn issue_token(&self, draft: TokenDraft, actor: &Actor, now: SystemTime) -> Result<Issued, Error> {
+        self.pass("token", now).await?;
+        let kind = draft.token_type();
+        let key = self.active_key(Purpose::of(kind)).await?;
+        let issued = Issuer::new(self.issuer())?.issue(&draft.tenant(self.id()), &key, now)?;
+        let event = catalogue::TokenIssued::new()
+            .jti(issued.jti())
+            .kind(kind.as_str())
+            .exp(crate::clock::rfc3339(issued.expires_at()))
+            .by(actor.clone());
+        self.announce(event.subject(format!("token/{}", issued.jti())), now).await?;
+        Ok(issued)
+    }
+
+    /// The public keys with which anyone validates this tenant's access tokens: a JWK Set, no private member ever.
+    ///
+    /// # Errors
+    /// The store's errors.
+    pub async fn jwks(&self) -> Result<String, Error> {
+        Ok(self.ring(Purpose::Access).await?.jwks())
+    }
+
+    /// Records a refusal and makes the error of it.
+    pub(super) fn reject(&self, rejection: Rejection, now: SystemTime) -> Error {
+        let seen = rejection.claims_seen();
+        let mut event = catalogue::TokenRejected::new().check(rejection.reason().as_str());
+        if let Some(jti) = seen.jti() {
+            event = event.jti(jti);
+        }
+        if let Some(issuer) = seen.iss() {
+            event = event.issuer(issuer);
+        }
+        if let Some(kid) = seen.kid() {
+            event = event.kid(kid);
+        }
+        let event = event.by(Actor::anonymous()).denied(rejection.reason().as_str());
+        match self.note(event, now) {
+            Ok(()) => Error::Token(rejection),
+            Err(error) => error,
+        }
+    }
+
+    /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
+    async fn validate(&self, token: &str, presented: &Presented, now: SystemTime) -> Result<Result<Principal, Rejection>, Error> {
+        let kind = match qsec_identity::inspect(token) {
+            Ok(inspection) if inspection.looks_like().contains(&TokenType::Session) => TokenType::Session,
+            Ok(_) => TokenType::Access,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        let issuer = self.issuer();
+        let policy = match kind {
+            TokenType::Session => TokenPolicy::session(&issuer),
+            _ => TokenPolicy::access(&issuer),
+        };
+        let policy = policy.audience(&issuer).algorithms([Algorithm::Es256]).tenant(self.id());
+        let keys = self.ring(Purpose::of(kind)).await?.jwks();
+        let keys = KeySet::parse(&keys).map_err(|error| Error::internal(error.to_string()))?;
+        let validator = Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))?;
+        Ok(validator.validate(token, presented, now))
+    }
+
+    async fn ring(&self, purpose: Purpose) -> Result<SigningKeyRing, Error> {
+        let store = &self.deployment.inner.store;
+        let row = IdentityStore::get(store, self.id(), Collection::SigningKey, purpose.as_str()).await?;
+        let row = row.ok_or_else(|| Error::NotFound { noun: "signing key ring", id: purpose.as_str().to_owned() })?;
+        SigningKeyRing::from_row(&row).map_err(|error| Error::internal(error.to_string()))
+    }
+
+    async fn active_key(&self, purpose: Purpose) -> Result<SigningKey, Error> {
+        let ring = self.ring(purpose).await?;
+        let missing = || Error::NotFound { noun: "active signing key", id: purpose.as_str().to_owned() };
+        let record = ring.active().ok_or_else(missing)?;
+        let wrapped = record.wrapped().ok_or_else(missing)?;
+        let name = signing_key_record(self.id(), purpose, record.kid());
+        let pkcs8 = self.deployment.inner.token_keys.open(&name, wrapped)?;
+        SigningKey::from_pkcs8(record.algorithm(), &pkcs8).map_err(|error| Error::internal(error.to_string()))
+    }
+}
