@@ -153,3 +153,61 @@ fn refuse(
     let kept = answer.as_ref().err().is_some_and(holds);
     if kept { Ok(()) } else { Err(Violation { rule, found: format!("{answer:?}") }) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BoxFuture, Store};
+
+    /// Takes every write for the next one.
+    #[derive(Debug)]
+    struct LastWins(Store);
+
+    impl TenantStore for LastWins {
+        fn create<'a>(&'a self, row: &'a TenantRow) -> BoxFuture<'a, Result<(), StoreError>> {
+            self.0.create(row)
+        }
+
+        fn write<'a>(&'a self, row: &'a TenantRow) -> BoxFuture<'a, Result<(), StoreError>> {
+            Box::pin(async move { TenantStore::write(&self.0, row).await.or(Ok(())) })
+        }
+
+        fn get<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Option<TenantRow>, StoreError>> {
+            TenantStore::get(&self.0, id)
+        }
+
+        fn list(&self) -> BoxFuture<'_, Result<Vec<TenantRow>, StoreError>> {
+            TenantStore::list(&self.0)
+        }
+    }
+
+    /// Lists every row, whatever the prefix.
+    #[derive(Debug)]
+    struct ListsAll(Store);
+
+    impl SettingStore for ListsAll {
+        fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<SettingRow>, StoreError>> {
+            SettingStore::get(&self.0, name)
+        }
+
+        fn write<'a>(&'a self, row: &'a SettingRow) -> BoxFuture<'a, Result<(), StoreError>> {
+            SettingStore::write(&self.0, row)
+        }
+
+        fn list<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Vec<SettingRow>, StoreError>> {
+            SettingStore::list(&self.0, "")
+        }
+    }
+
+    #[tokio::test]
+    async fn store_that_ignores_versions_is_found_out() {
+        let violation = tenant_store(&LastWins(Store::in_memory().await.unwrap())).await.unwrap_err();
+        assert_eq!(violation.rule(), "a tenant is written only over the version before");
+    }
+
+    #[tokio::test]
+    async fn store_that_ignores_prefixes_is_found_out() {
+        let violation = setting_store(&ListsAll(Store::in_memory().await.unwrap())).await.unwrap_err();
+        assert_eq!(violation.rule(), "a prefix is compared as it is, and rows come in the order of names");
+    }
+}

@@ -127,6 +127,14 @@ pub enum OpenError {
         /// What was found.
         what: String,
     },
+    /// The file is no database, or a damaged one.
+    #[error("{place} cannot be read: {what}")]
+    Damaged {
+        /// Which database.
+        place: String,
+        /// What is wrong.
+        what: String,
+    },
     /// The database is away, full, read-only, or does not let us in.
     #[error("{place} is unavailable")]
     Unavailable {
@@ -146,6 +154,7 @@ impl OpenError {
             Self::Path { .. } => "path_refused",
             Self::SchemaNewer { .. } => "schema_newer",
             Self::Foreign { .. } => "not_a_store",
+            Self::Damaged { .. } => "store_damaged",
             Self::Unavailable { .. } => "store_unavailable",
         }
     }
@@ -158,10 +167,10 @@ impl OpenError {
     pub(crate) fn from_store(place: &str, error: StoreError) -> Self {
         let place = place.to_owned();
         match error {
+            StoreError::Damaged { what, .. } => Self::Damaged { place, what },
             StoreError::Unavailable { source, .. } => Self::Unavailable { place, source },
-            StoreError::Damaged { what, .. } | StoreError::Refused { what, .. } => Self::Foreign { place, what },
-            other @ (StoreError::Conflict { .. } | StoreError::IdUsed { .. }) => {
-                Self::Unavailable { place, source: Box::new(other) }
+            StoreError::Conflict { .. } | StoreError::IdUsed { .. } | StoreError::Refused { .. } => {
+                Self::Unavailable { place, source: Box::new(error) }
             }
         }
     }
@@ -226,7 +235,7 @@ fn judge_answer(doing: &'static str, place: &str, error: &dyn sqlx::error::Datab
         return refused();
     }
     if is_damage {
-        return StoreError::Damaged { doing, what: format!("{place}: {said}") };
+        return StoreError::Damaged { doing, what: format!("{place} says: {said}") };
     }
     unavailable(doing, place, said)
 }

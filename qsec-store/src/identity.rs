@@ -102,6 +102,10 @@ fn identity_row(row: &Row) -> Result<IdentityRow, StoreError> {
 /// Seconds between two removals of replay entries that have ended.
 const SWEEP_EVERY: u64 = 60;
 
+/// Seconds that an entry stays after its end: a node whose clock is ahead must not forget a token that another node would
+/// still take.
+const MAX_CLOCK_SKEW: u64 = 300;
+
 /// One statement decides: of any number of concurrent calls exactly one changes the row. An entry that has ended counts
 /// as none.
 const REMEMBER: Statement = Statement {
@@ -152,7 +156,7 @@ impl Store {
             return;
         }
         // What cannot be removed now is removed a minute later; the answer of the caller does not depend on it.
-        drop(self.database.change(&SWEEP, &[Value::Count(now)]).await);
+        drop(self.database.change(&SWEEP, &[Value::Count(now.saturating_sub(MAX_CLOCK_SKEW))]).await);
     }
 }
 

@@ -35,7 +35,8 @@
 //! ```
 //!
 //! # Map
-//! [`Store`] opens a database; [`StoreError`] and [`OpenError`] say what went wrong; [`conformance`] holds the checks
+//! [`Store`] opens a database, and serves a purge with [`Store::remove_records`], [`Store::records_left`] and
+//! [`Store::compact`]; [`StoreError`] and [`OpenError`] say what went wrong; [`conformance`] holds the checks
 //! that every implementation of [`TenantStore`] and [`SettingStore`] passes. The tables are in the folder `migrations`.
 //!
 //! # Guarantees
@@ -57,7 +58,9 @@
 //! - An [`Unavailable`](StoreError::Unavailable) answer to a write does not say whether it happened: read before writing
 //!   again. The generation makes a blind repetition harmless: it is a conflict.
 //! - SQLite is for one machine and a local disk. An existing file keeps the permissions it has.
-//! - The URL of PostgreSQL names one host; `LISTEN`-less polling is up to the caller.
+//! - The URL of PostgreSQL names one host, so a fail-over has to move the name or the address. No notification is sent
+//!   yet: another node learns of a change when it reads.
+//! - A list is answered whole, in memory: the ledger's too.
 //! - Futures need a tokio runtime.
 //!
 //! # Features
@@ -87,6 +90,7 @@ mod identity;
 mod keys;
 mod ledger;
 mod policy;
+mod purge;
 mod schema;
 mod settings;
 mod sql;

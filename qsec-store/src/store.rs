@@ -36,7 +36,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a store in one SQLite file, which is made, readable for its owner only, if it is missing.
+    /// Opens a store in one SQLite file, which is made, readable by its owner only, if it is missing.
     ///
     /// The folder MUST be on a local disk: the write-ahead log of SQLite does not work over a network file system.
     ///
@@ -56,9 +56,19 @@ impl Store {
 
     /// Connects to PostgreSQL: `postgres://user:password@host:port/database?sslmode=verify-full`.
     ///
-    /// Without `sslmode` the connection to another machine is TLS with the server's name verified. Without a password in
-    /// the URL it is taken from `PGPASSWORD` or the password file, as `psql` does. The other parameters are
-    /// `sslrootcert`, `sslcert`, `sslkey`, `application_name` and `options[search_path]`.
+    /// Without `sslmode` the connection to another machine is TLS with the server's name verified, by the public roots
+    /// unless `sslrootcert` names a file. The other parameters are `sslcert`, `sslkey`, `application_name` and
+    /// `options[search_path]`. What the URL leaves out, the password first of all, the driver takes from the environment
+    /// as `psql` does: `PGPASSWORD`, the password file, `PGSSLROOTCERT`, `PGOPTIONS`; but user, host and database must be
+    /// in the URL, and `PGSSLMODE` does not count.
+    ///
+    /// ```no_run
+    /// # tokio::runtime::Runtime::new()?.block_on(async {
+    /// let store = qsec_store::Store::connect("postgres://qsec@db.internal/qsec").await?;
+    /// # drop(store);
+    /// # Ok::<(), Box<dyn std::error::Error>>(()) })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`OpenError`], which never holds the URL.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use qsec_crypto::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, TenantId};
 use qsec_store::{SettingRow, SettingStore, Store};
+use sqlx::{Connection as _, SqliteConnection};
 
 /// Stands for wrapped material. The rows hold it over and over, so that it is in small and in large records.
 const MARK: &[u8] = b"WRAPPED-MATERIAL";
@@ -69,6 +70,29 @@ async fn erased_keys_of_the_internal_kms_are_in_no_file() {
     }
     assert_eq!(marks(folder.path()), 0);
     assert_eq!(LocalKeyStore::list(&store).await.unwrap().len(), 20);
+}
+
+#[tokio::test]
+async fn wrapped_material_is_overwritten_before_its_row_is_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("qsec.db");
+    let store = Store::open_file(&path).await.unwrap();
+    let acme = TenantId::new("acme").unwrap();
+    let row = KeyRow { name: "data/1".to_owned(), generation: 1, body: body(100), mac: [2; 32] };
+    KeyStore::write(&store, &acme, &[row]).await.unwrap();
+    LocalKeyStore::write(&store, &LocalKeyRow { id: [1; 16], generation: 1, body: body(8192) }).await.unwrap();
+    // Writes down what a row holds when it is deleted.
+    let spy = "CREATE TABLE seen (body BLOB, mac BLOB);
+               CREATE TRIGGER key BEFORE DELETE ON qsec_key BEGIN INSERT INTO seen VALUES (OLD.body, OLD.mac); END;
+               CREATE TRIGGER local BEFORE DELETE ON qsec_local_key BEGIN INSERT INTO seen VALUES (OLD.body, x''); END";
+    let mut session = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    sqlx::raw_sql(spy).execute(&mut session).await.unwrap();
+    KeyStore::erase(&store, &acme).await.unwrap();
+    LocalKeyStore::erase(&store, &[1; 16]).await.unwrap();
+    let seen: Vec<(Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("SELECT body, mac FROM seen ORDER BY length(body)").fetch_all(&mut session).await.unwrap();
+    let zeros = |copies| vec![0; MARK.len() * copies];
+    assert_eq!(seen, [(zeros(100), vec![0; 32]), (zeros(8192), vec![])]);
 }
 
 #[tokio::test]

@@ -112,7 +112,8 @@ async fn file_that_is_no_database_is_refused_and_left_alone() {
     let text = b"Dear diary, ".repeat(1000);
     fs::write(&path, &text).unwrap();
     let error = Store::open_file(&path).await.unwrap_err();
-    assert!(matches!(error, OpenError::Foreign { .. }), "{error:?}");
+    assert!(matches!(error, OpenError::Damaged { .. }), "{error:?}");
+    assert_eq!(error.code(), "store_damaged");
     assert!(whole(&error).contains("not a database"), "{}", whole(&error));
     assert_eq!(fs::read(&path).unwrap(), text);
 }

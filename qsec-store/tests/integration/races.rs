@@ -29,6 +29,7 @@ on_every_database!(
     one_writer_wins_a_setting,
     a_head_never_goes_back,
     writers_of_different_rows_all_win,
+    purge_and_policy_changes_do_not_lock_each_other_out,
 );
 
 /// Whether a writer won. Any answer but a win and a loss fails the test.
@@ -315,4 +316,28 @@ async fn writers_of_different_rows_all_win(scratch: &Scratch) {
     };
     assert_eq!(winners(scratch, attempt).await, usize::from(WRITERS));
     assert_eq!(SettingStore::list(&scratch.other, "own/").await.unwrap().len(), usize::from(WRITERS));
+}
+
+async fn purge_and_policy_changes_do_not_lock_each_other_out(scratch: &Scratch) {
+    async fn change(store: &Store, writer: u8) {
+        let version = PolicyStore::version(store, "acme").await.unwrap();
+        let puts: Vec<_> = (0..20)
+            .map(|n| PolicyEntry { kind: EntryKind::User, id: format!("{n}"), body: format!("{writer}") })
+            .map(PolicyChange::Put)
+            .collect();
+        let _: bool = won!(store.apply("acme", version, &puts).await, qsec_authz::StoreError::Conflict);
+    }
+    let attempt: Attempt = |store, n| {
+        Box::pin(async move {
+            for _ in 0..4 {
+                if n.is_multiple_of(2) {
+                    change(&store, n).await;
+                } else {
+                    store.remove_records("acme").await.unwrap();
+                }
+            }
+            true
+        })
+    };
+    assert_eq!(winners(scratch, attempt).await, usize::from(WRITERS));
 }

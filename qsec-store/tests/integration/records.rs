@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
+use qsec_authz::{EntryKind, PolicyChange, PolicyEntry, PolicyStore};
 use qsec_crypto::{KeyRow, KeyStore, TenantId};
-use qsec_identity::ReplayStore;
+use qsec_identity::{Collection, IdentityStore, ReplayStore, Row};
 use qsec_pki::{CertificateState, Ledger, LedgerRow};
 use qsec_store::{SettingRow, SettingStore, Store, StoreError, TenantRow, TenantStore};
 use sqlx::{Connection as _, SqliteConnection};
@@ -19,6 +20,7 @@ on_every_database!(
     ended_tokens_are_forgotten_in_time,
     times_before_1970_and_far_ahead_are_kept,
     dropped_call_leaves_the_store_usable,
+    purged_tenant_leaves_no_record_and_its_neighbour_all,
 );
 
 fn setting(name: String, body: Vec<u8>) -> SettingRow {
@@ -95,8 +97,11 @@ async fn ended_tokens_are_forgotten_in_time(scratch: &Scratch) {
     for n in 0..50 {
         assert!(scratch.store.insert("acme", &[n; 32], at(10), at(0)).await.unwrap());
     }
-    // The next call after a minute sweeps; what it swept is new again even for a clock that is behind.
+    // A call after a minute sweeps, but leaves what a node with a slow clock may still ask for.
     assert!(scratch.store.insert("acme", &[200; 32], at(900), at(100)).await.unwrap());
+    assert!(!scratch.store.insert("acme", &[7; 32], at(10), at(0)).await.unwrap());
+    // Five minutes later it is gone for every clock.
+    assert!(scratch.store.insert("acme", &[201; 32], at(900), at(400)).await.unwrap());
     for n in 0..50 {
         assert!(scratch.store.insert("acme", &[n; 32], at(10), at(0)).await.unwrap());
     }
@@ -127,6 +132,34 @@ async fn dropped_call_leaves_the_store_usable(scratch: &Scratch) {
     assert_eq!(KeyStore::load(&scratch.store, &acme).await.unwrap().len(), rows.len());
 }
 
+/// One row of every kind that belongs to a tenant.
+async fn fill(store: &Store, tenant: &str) {
+    let row = Row { id: "spa".to_owned(), generation: 1, body: vec![] };
+    IdentityStore::write(store, tenant, Collection::Client, &row).await.unwrap();
+    assert!(store.insert(tenant, &[1; 32], at(10), at(0)).await.unwrap());
+    let entry = PolicyEntry { kind: EntryKind::User, id: "ana".to_owned(), body: "{}".to_owned() };
+    store.apply(tenant, 0, &[PolicyChange::Put(entry)]).await.unwrap();
+    let key = KeyRow { name: "binding".to_owned(), generation: 1, body: vec![], mac: [0; 32] };
+    KeyStore::write(store, &TenantId::new(tenant).unwrap(), &[key]).await.unwrap();
+    let row = TenantRow { id: tenant.to_owned(), version: 1, state: "active".to_owned(), body: vec![] };
+    store.create(&row).await.unwrap();
+}
+
+async fn purged_tenant_leaves_no_record_and_its_neighbour_all(scratch: &Scratch) {
+    let everything = ["key", "identity", "replay", "policy", "policy_entry"].map(|table| (table.to_owned(), 1));
+    for tenant in ["acme", "acme2"] {
+        fill(&scratch.store, tenant).await;
+        assert_eq!(scratch.store.records_left(tenant).await.unwrap(), everything);
+    }
+    assert_eq!(scratch.store.remove_records("acme").await.unwrap(), 3);
+    assert_eq!(scratch.store.remove_records("acme").await.unwrap(), 0);
+    assert_eq!(scratch.store.records_left("acme").await.unwrap(), [("key".to_owned(), 1)]);
+    KeyStore::erase(&scratch.store, &TenantId::new("acme").unwrap()).await.unwrap();
+    assert_eq!(scratch.store.records_left("acme").await.unwrap(), []);
+    assert!(TenantStore::get(&scratch.store, "acme").await.unwrap().is_some(), "the tombstone stays");
+    assert_eq!(scratch.store.records_left("acme2").await.unwrap(), everything);
+}
+
 #[tokio::test]
 async fn record_that_no_store_wrote_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
@@ -143,6 +176,6 @@ async fn record_that_no_store_wrote_is_damaged() {
     .unwrap();
     let error = Ledger::get(&store, "00").await.unwrap_err();
     assert!(matches!(&error, qsec_pki::StoreError::Damaged { what } if what.contains("unknown state")), "{error:?}");
-    let error = qsec_authz::PolicyStore::load(&store, "acme").await.unwrap_err();
+    let error = PolicyStore::load(&store, "acme").await.unwrap_err();
     assert!(matches!(&error, qsec_authz::StoreError::Damaged { what } if what.contains("unknown kind")), "{error:?}");
 }
