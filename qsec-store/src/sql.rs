@@ -290,7 +290,7 @@ where
     for value in values {
         query = match *value {
             // PostgreSQL has no such text, so neither back end takes it.
-            Value::Text(text) if text.contains('\0') => return Err(refused("a name holds a NUL character")),
+            Value::Text(text) if text.contains('\0') => return Err(refused("a text holds a NUL character")),
             Value::Text(text) => query.bind(text),
             Value::Bytes(bytes) => query.bind(bytes),
             Value::Number(number) => query.bind(number),

@@ -26,9 +26,11 @@ const APPLICATION: i64 = 0x7173_6563;
 /// Opens a file; makes it if it is missing.
 pub(crate) async fn open_file(path: &Path) -> Result<Database, OpenError> {
     let refused = |source| OpenError::Path { path: path.to_owned(), source };
-    create(path).map_err(refused)?;
+    // Absolute: a later connection finds the same file wherever the process is then, and no name (`:memory:`) is special.
+    let file = std::path::absolute(path).map_err(refused)?;
+    create(&file).map_err(refused)?;
     let place = format!("the database file `{}`", path.display());
-    let options = options().filename(path);
+    let options = options().filename(file);
     check_owner(&options, &place).await?;
     open(options.journal_mode(SqliteJournalMode::Wal), CONNECTIONS, place).await
 }

@@ -48,6 +48,37 @@ async fn rows_survive_closing_and_opening() {
 }
 
 #[tokio::test]
+async fn no_name_of_a_file_is_special() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in [":memory:", "file:x", "a?mode=memory", "a#b", "a%41", "with blank", "é", "'; DROP TABLE x; --"] {
+        let path = folder.path().join(name);
+        let row = SettingRow { name: name.to_owned(), generation: 1, body: vec![] };
+        let store = Store::open_file(&path).await.unwrap();
+        SettingStore::write(&store, &row).await.unwrap();
+        store.close().await;
+        assert!(fs::metadata(&path).unwrap().len() > 4096, "{name}");
+        let store = Store::open_file(&path).await.unwrap();
+        assert_eq!(SettingStore::get(&store, name).await.unwrap(), Some(row));
+        assert_eq!(SettingStore::list(&store, "").await.unwrap().len(), 1);
+        store.close().await;
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 8, "and no other file appeared");
+}
+
+#[tokio::test]
+async fn name_that_means_memory_to_sqlite_is_a_file_in_the_working_folder() {
+    struct Removed(&'static str);
+    impl Drop for Removed {
+        fn drop(&mut self) {
+            drop(fs::remove_file(self.0));
+        }
+    }
+    let file = Removed(":memory:");
+    Store::open_file(file.0).await.unwrap().close().await;
+    assert!(fs::metadata(file.0).unwrap().len() > 4096);
+}
+
+#[tokio::test]
 async fn many_processes_open_a_new_file_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("qsec.db");
