@@ -1,5 +1,10 @@
 //! Heads of logs, kept outside the log's folder: what tells a log that was rolled back as a whole.
 
+pub mod conformance;
+mod memory;
+
+pub use memory::MemoryHeads;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;

@@ -17,4 +17,4 @@
 
 pub mod store;
 
-pub use store::{EntryKind, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
+pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};

@@ -5,6 +5,11 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
+pub mod conformance;
+mod memory;
+
+pub use memory::MemoryStore;
+
 /// A future that a store returns: boxed, so that the trait can be used as `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

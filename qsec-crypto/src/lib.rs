@@ -15,8 +15,14 @@
     )
 )]
 
+pub mod conformance;
+mod join;
+mod memory;
+mod secret;
 pub mod store;
 mod tenant;
 
+pub use memory::MemoryStore;
+pub use secret::{RandomError, Secret, SecretKey};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
-pub use tenant::{NameError, Purpose, TenantId};
+pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};

@@ -10,6 +10,8 @@ use std::pin::Pin;
 
 use crate::TenantId;
 
+pub mod conformance;
+
 /// A future that a store or a KMS returns: boxed, so that the traits can be used as `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 

@@ -2,11 +2,16 @@
 //!
 //! A store sees rows: names, generations and bytes. What the bytes say is decided by the types that read them.
 
+pub mod conformance;
+mod memory;
+
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::SystemTime;
+
+pub use memory::MemoryStore;
 
 /// A future that a store returns: boxed, so that the trait can be used as `dyn`.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

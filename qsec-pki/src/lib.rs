@@ -17,4 +17,4 @@
 
 pub mod ledger;
 
-pub use ledger::{CertificateState, Ledger, LedgerRow, StoreError};
+pub use ledger::{CertificateState, Ledger, LedgerRow, MemoryLedger, StoreError};

@@ -1,0 +1,2 @@
+//! Filled by the commit that adds the log.
+fn main() {}

@@ -1,0 +1,196 @@
+//! Bytes that must not be seen: erased when they go, never copied by accident, never printed.
+
+use std::fmt;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// The kernel gave no random bytes. Nothing was sealed or created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the kernel gave no random bytes")]
+#[non_exhaustive]
+pub struct RandomError;
+
+impl RandomError {
+    /// The stable name of this error, `internal`.
+    pub fn code(&self) -> &'static str {
+        "internal"
+    }
+}
+
+/// A secret of any length: a passphrase, a PIN, a token, the plaintext that a KMS returned.
+///
+/// It lives on the heap, is erased when dropped, prints as `Secret(..)`, and is compared only in constant time.
+///
+/// ```
+/// use qsec_crypto::Secret;
+///
+/// let pin = Secret::copy_from(b"1234");
+/// assert_eq!(pin.expose_secret(), b"1234");
+/// assert_eq!(format!("{pin:?}"), "Secret(..)");
+/// ```
+///
+/// It has no `Clone`, no `==` and no `Display`:
+///
+/// ```compile_fail,E0599
+/// let pin = qsec_crypto::Secret::copy_from(b"1234");
+/// let copy = pin.clone();
+/// ```
+/// ```compile_fail,E0369
+/// let (a, b) = (qsec_crypto::Secret::copy_from(b"1"), qsec_crypto::Secret::copy_from(b"1"));
+/// assert!(a == b);
+/// ```
+/// ```compile_fail,E0277
+/// println!("{}", qsec_crypto::Secret::copy_from(b"1234"));
+/// ```
+pub struct Secret {
+    bytes: Box<[u8]>,
+}
+
+impl Secret {
+    /// Copies bytes into a new secret. The source is the caller's to erase.
+    pub fn copy_from(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into() }
+    }
+
+    /// The bytes. The one place to look for when asking where a secret goes.
+    pub fn expose_secret(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Compares in time that depends on the lengths only.
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        self.bytes.ct_eq(&other.bytes).into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(..)")
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for Secret {}
+
+/// A key of 32 bytes, kept as [`Secret`] keeps its bytes.
+///
+/// ```
+/// use qsec_crypto::SecretKey;
+///
+/// let key = SecretKey::generate()?;
+/// assert!(!key.ct_eq(&SecretKey::generate()?));
+/// assert_eq!(format!("{key:?}"), "SecretKey(..)");
+/// # Ok::<(), qsec_crypto::RandomError>(())
+/// ```
+///
+/// ```compile_fail,E0599
+/// let copy = qsec_crypto::SecretKey::copy_from(&[7; 32]).clone();
+/// ```
+pub struct SecretKey {
+    bytes: Box<[u8; 32]>,
+}
+
+impl SecretKey {
+    /// 32 bytes from the kernel.
+    ///
+    /// # Errors
+    /// [`RandomError`] if the kernel gives none.
+    pub fn generate() -> Result<Self, RandomError> {
+        Self::filled_by(|bytes| SystemRandom::new().fill(bytes).map_err(|_| RandomError))
+    }
+
+    /// Copies a key. The source is the caller's to erase.
+    pub fn copy_from(bytes: &[u8; 32]) -> Self {
+        let mut key = Self { bytes: Box::new([0; 32]) };
+        key.bytes.copy_from_slice(bytes);
+        key
+    }
+
+    /// Copies a key from bytes that may have another length: then `None`.
+    pub fn try_from_slice(bytes: &[u8]) -> Option<Self> {
+        <&[u8; 32]>::try_from(bytes).ok().map(Self::copy_from)
+    }
+
+    /// Lets `fill` write the key where it will stay.
+    pub(crate) fn filled_by<E>(fill: impl FnOnce(&mut [u8; 32]) -> Result<(), E>) -> Result<Self, E> {
+        let mut key = Self { bytes: Box::new([0; 32]) };
+        fill(&mut key.bytes)?;
+        Ok(key)
+    }
+
+    /// The bytes. The one place to look for when asking where a key goes.
+    pub fn expose_secret(&self) -> &[u8; 32] {
+        &self.bytes
+    }
+
+    /// Compares in constant time.
+    pub fn ct_eq(&self, other: &Self) -> bool {
+        self.bytes.as_slice().ct_eq(other.bytes.as_slice()).into()
+    }
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretKey(..)")
+    }
+}
+
+impl Drop for SecretKey {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
+}
+
+impl ZeroizeOnDrop for SecretKey {}
+
+/// Public bytes from the kernel: salts and identifiers.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], RandomError> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| RandomError)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_compared_by_content_and_length() {
+        let secret = Secret::copy_from(b"abc");
+        assert!(secret.ct_eq(&Secret::copy_from(b"abc")));
+        assert!(!secret.ct_eq(&Secret::copy_from(b"abd")));
+        assert!(!secret.ct_eq(&Secret::copy_from(b"abcd")));
+        assert_eq!((secret.len(), secret.is_empty()), (3, false));
+    }
+
+    #[test]
+    fn a_key_has_32_bytes_and_no_other_length() {
+        for length in [0, 1, 31, 33, 64] {
+            assert!(SecretKey::try_from_slice(&vec![1; length]).is_none(), "{length}");
+        }
+        assert_eq!(SecretKey::try_from_slice(&[1; 32]).unwrap().expose_secret(), &[1; 32]);
+    }
+
+    #[test]
+    fn debug_shows_no_byte() {
+        let shown = format!("{:?} {:?}", Secret::copy_from(&[0xAB; 4]), SecretKey::copy_from(&[0xAB; 32]));
+        assert_eq!(shown, "Secret(..) SecretKey(..)");
+    }
+}
