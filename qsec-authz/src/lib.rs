@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod section;
 pub mod store;
 
 pub use store::{EntryKind, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
