@@ -111,21 +111,24 @@ impl Folding {
 
 impl Hasher for Folding {
     fn write(&mut self, bytes: &[u8]) {
-        let mut words = bytes.chunks_exact(8);
-        for word in &mut words {
-            self.fold(word_of(word));
-        }
-        let rest = words.remainder();
-        if !rest.is_empty() {
-            let mut word = [0; 8];
-            word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            self.fold(u64::from_le_bytes(word));
+        self.write_usize(bytes.len());
+        if let Some(&last) = bytes.last_chunk::<8>() {
+            // The last word overlaps the one before it: no byte is copied to fill it up.
+            let words = bytes.len().saturating_sub(1) / 8;
+            bytes.chunks_exact(8).take(words).for_each(|word| self.fold(word_of(word)));
+            self.fold(u64::from_le_bytes(last));
+        } else if let (Some(&first), Some(&last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            self.fold(u64::from(u32::from_le_bytes(first)) << 32 | u64::from(u32::from_le_bytes(last)));
+        } else {
+            self.fold(bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
         }
     }
 
-    // The end of a text, which the standard library writes behind its bytes.
-    fn write_u8(&mut self, byte: u8) {
-        self.state = self.state.wrapping_add(u64::from(byte));
+    // The mark that the standard library writes behind a text: the length says as much.
+    fn write_u8(&mut self, _: u8) {}
+
+    fn write_usize(&mut self, number: usize) {
+        self.state = self.state.wrapping_add(u64::try_from(number).unwrap_or(u64::MAX));
     }
 
     fn finish(&self) -> u64 {

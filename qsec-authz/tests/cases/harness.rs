@@ -52,7 +52,9 @@ pub(crate) fn run(cases: &[Case]) -> ExitCode {
     let selected: Vec<&Case> = cases.iter().filter(|case| arguments.select(&case.name)).collect();
     let filtered = cases.len() - selected.len();
     if arguments.list {
-        selected.iter().for_each(|case| println!("{}: test", case.name));
+        for case in &selected {
+            println!("{}: test", case.name);
+        }
         println!("\n{} tests, 0 benchmarks", selected.len());
         return ExitCode::SUCCESS;
     }

@@ -54,10 +54,10 @@ impl Reduce {
             return Err(format!("`{}` is no command of section access", self.command));
         }
         let (options, identity) = arguments(&self.args);
-        self.compare("stream", self.stream(options.clone(), &identity))?;
-        self.compare("table", self.table(options.clone(), &identity))?;
+        self.compare("stream", &self.stream(options.clone(), &identity))?;
+        self.compare("table", &self.table(options.clone(), &identity))?;
         #[cfg(feature = "arrow")]
-        self.compare("batch", self.batch(options, &identity))?;
+        self.compare("batch", &self.batch(options, &identity))?;
         Ok(())
     }
 
@@ -92,16 +92,16 @@ impl Reduce {
         let names: Vec<&str> = mine.schema_ref().fields().iter().map(|field| field.name().as_str()).collect();
         let mut text = names.join(",") + "\n";
         for row in 0..mine.num_rows() {
-            let cells = mine.columns().iter().map(|column| column.as_string::<i32>());
+            let cells = mine.columns().iter().map(AsArray::as_string::<i32>);
             let cells = cells.map(|cells| if cells.is_null(row) { null.unwrap_or("") } else { cells.value(row) });
             text += &(cells.collect::<Vec<_>>().join(",") + "\n");
         }
         Ok(text)
     }
 
-    fn compare(&self, way: &str, outcome: Result<String, ReduceError>) -> Result<(), String> {
+    fn compare(&self, way: &str, outcome: &Result<String, ReduceError>) -> Result<(), String> {
         let expected = (self.expect.exit, self.expect.code.as_deref(), self.expect.output.as_deref());
-        let (exit, code, output) = match &outcome {
+        let (exit, code, output) = match outcome {
             Ok(output) => (0, None, Some(output.as_str())),
             Err(error) => (if error.refusal().is_some() { 1 } else { 2 }, Some(error.code()), None),
         };
