@@ -88,11 +88,11 @@ mod values;
 pub use access::{
     MAX_ACCESS_BYTES, MAX_ACCESS_CELLS, MAX_ACCESS_COLUMNS, MAX_ACCESS_ROWS, MAX_ACCESS_TABLES, SectionAccess, Version,
 };
-pub use checked::{CheckedAccess, MAX_OMIT_PATTERNS};
+pub use checked::{CheckedAccess, MAX_OMIT_STEPS};
 pub use csv::{CsvError, MAX_DATA_COLUMNS, MAX_RECORD_BYTES};
 pub use error::{AccessError, Cause, ReduceError, Refusal};
 pub use identity::Identity;
-pub use mapping::MAX_JOIN_STEPS;
+pub use mapping::{MAX_JOIN_STEPS, MAX_LINK_COLUMNS};
 pub use options::{DataCase, EmptyRows, Exclusion, NullRows, Options};
 pub use reduction::{Admitted, Field, Level, Reducible, Reduction, Survey};
 pub use sql::{

@@ -219,10 +219,10 @@ impl RawTables {
         let mut budget = Budget { bytes: MAX_ACCESS_BYTES, rows: MAX_ACCESS_ROWS, cells: MAX_ACCESS_CELLS };
         for text in tables {
             if raw.list.len() >= MAX_ACCESS_TABLES {
-                return Err(AccessError::TooLarge { limit: MAX_ACCESS_TABLES, unit: "tables" });
+                return Err(AccessError::TooLarge { limit: MAX_ACCESS_TABLES, unit: "access tables" });
             }
             let text = text.as_ref();
-            spend(&mut budget.bytes, text.len(), MAX_ACCESS_BYTES, "bytes")?;
+            spend(&mut budget.bytes, text.len(), MAX_ACCESS_BYTES, "bytes of access tables")?;
             raw.read_table(text, &mut budget)?;
         }
         Ok(raw)
@@ -238,12 +238,14 @@ impl RawTables {
                 table.names = record.cells().map(normalise).collect();
                 return Ok(());
             }
-            spend(&mut budget.rows, 1, MAX_ACCESS_ROWS, "rows")?;
-            spend(&mut budget.cells, table.names.len(), MAX_ACCESS_CELLS, "cells")?;
+            spend(&mut budget.rows, 1, MAX_ACCESS_ROWS, "rows of access tables")?;
+            spend(&mut budget.cells, table.names.len(), MAX_ACCESS_CELLS, "cells of access tables")?;
             table.lines.push(record.line);
             for cell in record.cells() {
                 let id = if null == Some(cell) { Some(TextId::BLANK) } else { texts.intern(&normalise(cell)) };
-                table.cells.push(id.ok_or(AccessError::TooLarge { limit: MAX_ACCESS_CELLS, unit: "cells" })?);
+                table
+                    .cells
+                    .push(id.ok_or(AccessError::TooLarge { limit: MAX_ACCESS_CELLS, unit: "cells of access tables" })?);
             }
             Ok(())
         })

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::access::{AccessTable, FieldId, Role, SectionAccess, Tables, Version};
+use super::csv::MAX_DATA_COLUMNS;
 use super::error::{AccessError, Cause, ReduceError, Refusal, similar};
 use super::identity::{Identity, Presented};
 use super::mapping::{Collected, Keys, Mappings};
@@ -12,8 +13,8 @@ use super::reduction::{Field, Level, Reduction};
 use super::texts::TextId;
 use super::values::ValueSet;
 
-/// Distinct `OMIT` patterns with `*` or `?`: each is compared with every column of the data.
-pub const MAX_OMIT_PATTERNS: usize = 1_000;
+/// Characters that are compared to match `OMIT` patterns with the columns of the data: less than a second.
+pub const MAX_OMIT_STEPS: usize = 20_000_000;
 
 /// Access tables that are checked against the columns of the data: every column and every `OMIT` of theirs has something to act on.
 ///
@@ -53,7 +54,8 @@ impl SectionAccess {
         &self,
         columns: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<CheckedAccess, AccessError> {
-        let columns: Arc<[Box<str>]> = columns.into_iter().map(|column| Box::from(column.as_ref())).collect();
+        let columns: Arc<[Box<str>]> =
+            columns.into_iter().take(MAX_DATA_COLUMNS + 1).map(|column| Box::from(column.as_ref())).collect();
         let upper = unique_columns(&columns)?;
         let tables = Arc::clone(&self.tables);
         let omits = match_omits(&tables, &upper)?;
@@ -196,6 +198,9 @@ fn is_for(presented: &Presented, table: &AccessTable, row: &[TextId]) -> bool {
 
 /// The data's columns in upper case; `duplicate_column` if two are the same.
 pub(super) fn unique_columns<S: AsRef<str>>(columns: &[S]) -> Result<HashMap<String, usize>, AccessError> {
+    if columns.len() > MAX_DATA_COLUMNS {
+        return Err(AccessError::TooLarge { limit: MAX_DATA_COLUMNS, unit: "columns of data" });
+    }
     let mut upper = HashMap::new();
     for (index, column) in columns.iter().enumerate() {
         let name = column.as_ref().to_uppercase();
@@ -209,22 +214,23 @@ pub(super) fn unique_columns<S: AsRef<str>>(columns: &[S]) -> Result<HashMap<Str
 /// Matches every `OMIT` of any row with the data's columns: `unknown_omit_field`.
 fn match_omits(tables: &Tables, upper: &HashMap<String, usize>) -> Result<HashMap<TextId, Vec<usize>>, AccessError> {
     let mut omits = HashMap::new();
-    let mut patterns = 0;
+    let mut steps = MAX_OMIT_STEPS;
     for table in &tables.list {
         for (cell, line) in table.cells_of(Role::Omit) {
             let Some(pattern) = tables.texts.get(cell) else { continue };
             if cell == TextId::BLANK || omits.contains_key(&cell) {
                 continue;
             }
-            let matched: Vec<usize> = if pattern.contains(['*', '?']) {
-                patterns += 1;
-                if patterns > MAX_OMIT_PATTERNS {
-                    return Err(AccessError::TooLarge { limit: MAX_OMIT_PATTERNS, unit: "patterns in OMIT" });
+            let mut matched = Vec::new();
+            if pattern.contains(['*', '?']) {
+                for (name, &index) in upper {
+                    if is_match(pattern, name, &mut steps)? {
+                        matched.push(index);
+                    }
                 }
-                upper.iter().filter(|(name, _)| is_match(pattern, name)).map(|(_, &index)| index).collect()
             } else {
-                upper.get(&**pattern).copied().into_iter().collect()
-            };
+                matched.extend(upper.get(&**pattern));
+            }
             if matched.is_empty() {
                 let similar = similar(pattern, upper.keys().map(String::as_str));
                 let (table, pattern) = (table.number, pattern.to_string());
@@ -254,11 +260,14 @@ fn match_fields(
 }
 
 /// Matches a name with a pattern: `*` is any run of characters, `?` is one.
-fn is_match(pattern: &str, name: &str) -> bool {
+fn is_match(pattern: &str, name: &str, steps: &mut usize) -> Result<bool, AccessError> {
     // On a mismatch only the last `*` is tried again, one character later: at most the product of the lengths.
     let (mut pattern, mut name) = (pattern.chars(), name.chars());
     let mut retry: Option<(std::str::Chars<'_>, std::str::Chars<'_>)> = None;
     loop {
+        *steps = steps
+            .checked_sub(1)
+            .ok_or(AccessError::TooLarge { limit: MAX_OMIT_STEPS, unit: "characters to compare for OMIT" })?;
         let (mut next_pattern, mut next_name) = (pattern.clone(), name.clone());
         let step = match (next_pattern.next(), next_name.next()) {
             (Some('*'), _) => {
@@ -266,7 +275,7 @@ fn is_match(pattern: &str, name: &str) -> bool {
                 pattern = next_pattern;
                 continue;
             }
-            (None, None) => return true,
+            (None, None) => return Ok(true),
             (Some('?'), Some(_)) => true,
             (Some(wanted), Some(found)) => wanted == found,
             (Some(_), None) | (None, Some(_)) => false,
@@ -275,11 +284,11 @@ fn is_match(pattern: &str, name: &str) -> bool {
             (pattern, name) = (next_pattern, next_name);
         } else if let Some((after_star, start)) = &mut retry {
             if start.next().is_none() {
-                return false;
+                return Ok(false);
             }
             (pattern, name) = (after_star.clone(), start.clone());
         } else {
-            return false;
+            return Ok(false);
         }
     }
 }
@@ -288,21 +297,25 @@ fn is_match(pattern: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn matches(pattern: &str, name: &str) -> bool {
+        is_match(pattern, name, &mut 1_000_000).unwrap()
+    }
+
     #[test]
     fn patterns_match_whole_names() {
         for (pattern, name) in
             [("S*", "SALES"), ("*", ""), ("*", "A"), ("?A*", "SALES"), ("*S", "SALES"), ("A**B", "AXXB")]
         {
-            assert!(is_match(pattern, name), "{pattern} {name}");
+            assert!(matches(pattern, name), "{pattern} {name}");
         }
         for (pattern, name) in [("S", "SALES"), ("?", ""), ("*X", "SALES"), ("S?", "S"), ("", "A"), ("A*B", "AXXBC")] {
-            assert!(!is_match(pattern, name), "{pattern} {name}");
+            assert!(!matches(pattern, name), "{pattern} {name}");
         }
     }
 
     #[test]
     fn a_hostile_pattern_takes_no_exponential_time() {
         let (pattern, name) = ("*A".repeat(50) + "B", "A".repeat(2_000));
-        assert!(!is_match(&pattern, &name));
+        assert!(!matches(&pattern, &name));
     }
 }

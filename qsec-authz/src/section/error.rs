@@ -106,8 +106,8 @@ pub enum AccessError {
         /// The most similar column of the data.
         similar: Option<String>,
     },
-    /// The tables pass a budget.
-    #[error("more than {limit} {unit} in access tables")]
+    /// The tables, or the columns of the data, pass a budget.
+    #[error("more than {limit} {unit}")]
     TooLarge {
         /// The bound that was passed.
         limit: usize,
@@ -188,6 +188,18 @@ impl AccessError {
 /// A user is refused: an answer, not an error. They get no header either.
 ///
 /// Its text is for the user and names no column; [`Refusal::cause`] is for the record.
+///
+/// ```
+/// use qsec_authz::section::{Cause, Identity, SectionAccess, Table};
+///
+/// let data = Table::parse_csv("REGION\nSOUTH\n")?;
+/// let access = SectionAccess::parse(["ACCESS,USERID,REGION\nUSER,ANA,NORTH\n"])?.check_columns(data.columns())?;
+/// let error = access.reduction(Identity::user("ana"))?.apply(&data).unwrap_err();
+/// let refusal = error.refusal().unwrap();
+/// assert_eq!((refusal.code(), refusal.to_string().as_str()), ("excluded", "user is excluded"));
+/// assert_eq!(refusal.cause(), Some(&Cause::NotInData("REGION".to_owned())));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Refusal {

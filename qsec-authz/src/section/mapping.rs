@@ -6,8 +6,10 @@ use super::access::{AccessTable, FieldId, Role, Tables};
 use super::error::{AccessError, ReduceError};
 use super::texts::TextId;
 
-/// Pairs of a user's row and a mapping row that are looked at for one user: about a second.
+/// Cells of pairs of a user's row and a mapping row that are looked at for one user: less than a second, and 100 MB.
 pub const MAX_JOIN_STEPS: usize = 10_000_000;
+/// Columns that link the tables of one load. Each row of a user holds a cell for each while the tables are joined.
+pub const MAX_LINK_COLUMNS: usize = 16;
 
 /// A cell of a user's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,7 +98,7 @@ pub(super) struct Mappings {
 }
 
 impl Mappings {
-    /// Links the mapping tables: `unlinked_table`.
+    /// Links the mapping tables: `unlinked_table`, or `too_large`.
     pub(super) fn new(tables: &Tables) -> Result<Self, AccessError> {
         let (mappings, authorizations): (Vec<_>, Vec<_>) = tables.list.iter().partition(|table| table.is_mapping());
         let mut before: HashSet<FieldId> = authorizations.iter().flat_map(|table| table.fields()).collect();
@@ -111,6 +113,9 @@ impl Mappings {
         }
         links.sort_unstable_by_key(|field| field.0);
         links.dedup();
+        if links.len() > MAX_LINK_COLUMNS {
+            return Err(AccessError::TooLarge { limit: MAX_LINK_COLUMNS, unit: "columns that link access tables" });
+        }
         let mut known: HashSet<FieldId> = authorizations.iter().flat_map(|table| table.fields()).collect();
         let mut joins = Vec::new();
         for table in &mappings {
@@ -190,8 +195,8 @@ impl Join {
             let mut matched = false;
             for mapping in self.candidates(&keys) {
                 *steps = steps
-                    .checked_sub(1)
-                    .ok_or(ReduceError::TooLarge { limit: MAX_JOIN_STEPS, unit: "mapping rows" })?;
+                    .checked_sub(row.len().saturating_add(1))
+                    .ok_or(ReduceError::TooLarge { limit: MAX_JOIN_STEPS, unit: "cells of mapping rows" })?;
                 if keys.iter().zip(&mapping.keys).all(|(&own, &key)| equal(own, key)) {
                     matched = true;
                     let cells = mapping.values.iter().map(|&value| Cell::mapped(value));

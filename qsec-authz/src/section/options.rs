@@ -36,7 +36,7 @@ pub enum DataCase {
 pub enum Exclusion {
     /// The user is refused.
     Strict,
-    /// The user gets the header and the rows that remain: never more than under [`Exclusion::Strict`] to anybody else.
+    /// The user gets the header and the rows that remain: none if a field has no value at all.
     NoRows,
 }
 

@@ -189,7 +189,7 @@ impl Unreached {
 }
 
 impl CheckedAccess {
-    /// For each column in which some row has `*`, the values of the data that it does not reach: none are left out of the list of columns.
+    /// For each column in which some row of the access tables has `*`, how many values of the data it does not reach.
     pub fn unreached(&self, data: &Table) -> Vec<Unreached> {
         let options = self.options();
         let unreached = |(name, listed): (&str, super::values::ValueSet)| {

@@ -1,7 +1,7 @@
 //! A test harness with one named test for each case of a file: it prints and filters as the standard one does.
 //!
 //! Names come from data, so `#[test]` cannot make them. Taken are a filter (any number, part of a name), `--exact`, `--list`,
-//! `--skip FILTER` and `--quiet`; other options are accepted and ignored, so that runners may pass theirs.
+//! `--skip FILTER` and `--ignored`; other options are accepted and have no effect, so that runners may pass theirs.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -19,6 +19,7 @@ struct Arguments {
     skip: Vec<String>,
     exact: bool,
     list: bool,
+    ignored: bool,
 }
 
 impl Arguments {
@@ -30,6 +31,7 @@ impl Arguments {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--list" => parsed.list = true,
+                "--ignored" => parsed.ignored = true,
                 "--exact" => parsed.exact = true,
                 "--skip" => parsed.skip.extend(arguments.next()),
                 option if WITH_VALUE.contains(&option) => drop(arguments.next()),
@@ -42,12 +44,14 @@ impl Arguments {
 
     fn select(&self, name: &str) -> bool {
         let matches = |filter: &String| if self.exact { name == filter } else { name.contains(filter.as_str()) };
-        (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skip.iter().any(matches)
+        // No case is ignored, so a runner that asks for the ignored ones gets none.
+        !self.ignored && (self.filters.is_empty() || self.filters.iter().any(matches)) && !self.skip.iter().any(matches)
     }
 }
 
 /// Runs the cases that the command line selects: exit code 101 if one fails, as the standard harness does.
 pub(crate) fn run(cases: &[Case]) -> ExitCode {
+    assert!(!cases.is_empty(), "a file without cases proves nothing");
     let arguments = Arguments::parse(std::env::args().skip(1));
     let selected: Vec<&Case> = cases.iter().filter(|case| arguments.select(&case.name)).collect();
     let filtered = cases.len() - selected.len();

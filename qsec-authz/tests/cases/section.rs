@@ -44,7 +44,10 @@ struct Expect {
 
 fn main() -> ExitCode {
     let file: File = serde_json::from_str(include_str!("../data/section-access.json")).expect("the case file");
-    let case = |reduce: Reduce| harness::Case { name: reduce.name.clone(), run: Box::new(move || reduce.run()) };
+    let case = |reduce: Reduce| harness::Case {
+        name: format!("section-access: {}", reduce.name),
+        run: Box::new(move || reduce.run()),
+    };
     harness::run(&file.cases.into_iter().map(case).collect::<Vec<_>>())
 }
 

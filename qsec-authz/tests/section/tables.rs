@@ -4,7 +4,7 @@ use std::io::Cursor;
 
 use qsec_authz::section::{
     AccessError, EmptyRows, Exclusion, Identity, Level, MAX_ACCESS_BYTES, MAX_ACCESS_COLUMNS, MAX_ACCESS_TABLES,
-    MAX_OMIT_PATTERNS, NullRows, Options, ReduceError, SectionAccess, Table, reduce_csv,
+    MAX_LINK_COLUMNS, NullRows, Options, ReduceError, SectionAccess, Table, reduce_csv,
 };
 
 const GOOD: &str = "ACCESS,USERID,REGION\nUSER,ANA,NORTH\n";
@@ -192,9 +192,14 @@ fn tables_beyond_a_budget_are_refused() {
     assert_eq!(too_large(vec![GOOD.to_owned(); MAX_ACCESS_TABLES + 1]), "too_large");
     assert_eq!(too_large(vec!["x".repeat(MAX_ACCESS_BYTES + 1)]), "too_large");
     assert_eq!(too_large(vec![(0..=MAX_ACCESS_COLUMNS).map(|column| format!("C{column},")).collect()]), "too_large");
-    let patterns: String =
-        (0..=MAX_OMIT_PATTERNS).map(|index| format!("USER,U{index},{}\n", "*".repeat(index + 1))).collect();
-    let access = SectionAccess::parse([format!("ACCESS,USERID,OMIT\n{patterns}")]).unwrap();
+    // Each pattern fails at each place of the name only at its end.
+    let (pattern, name) = ("*".to_owned() + &"A".repeat(5_000) + "B", "A".repeat(10_000));
+    let access = SectionAccess::parse([format!("ACCESS,USERID,OMIT\nUSER,ANA,{pattern}\n")]).unwrap();
+    assert_eq!(access.check_columns([name]).unwrap_err().code(), "too_large");
+    let access = SectionAccess::parse(["ACCESS,USERID\n"]).unwrap();
+    assert_eq!(access.check_columns((0..).map(|column| format!("C{column}"))).unwrap_err().code(), "too_large");
+    let keys: String = (0..=MAX_LINK_COLUMNS).map(|key| format!(",K{key}")).collect();
+    let access = SectionAccess::parse([format!("ACCESS,USERID{keys}\n"), format!("A{keys}\n")]).unwrap();
     assert_eq!(access.check_columns(["A"]).unwrap_err().code(), "too_large");
 }
 
