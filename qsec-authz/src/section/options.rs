@@ -1,6 +1,6 @@
 //! How access tables and data are read. Every default is the strictest.
 
-/// Rows whose reduction cell is NULL.
+/// Rows whose reduction cell is NULL: chosen in [`Options`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a row is hidden or shown, there is no third")]
 pub enum NullRows {
@@ -10,7 +10,7 @@ pub enum NullRows {
     Show,
 }
 
-/// Rows whose reduction cell is empty.
+/// Rows whose reduction cell is empty: chosen in [`Options`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a row is hidden or shown, there is no third")]
 pub enum EmptyRows {
@@ -20,7 +20,20 @@ pub enum EmptyRows {
     Show,
 }
 
-/// How cells of data are compared with the values of the access tables, which are upper case.
+/// How cells of data are compared with the values of the access tables, which are upper case: chosen in [`Options`].
+///
+/// ```
+/// use qsec_authz::section::{DataCase, Identity, Options, SectionAccess, Table};
+///
+/// let data = Table::parse_csv("REGION,V\nNorth,1\nNORTH,2\n")?;
+/// let rows = |case| -> Result<usize, Box<dyn std::error::Error>> {
+///     let options = Options::new().data_case(case);
+///     let access = SectionAccess::parse_with(["ACCESS,USERID,REGION\nUSER,ANA,North\n"], options)?;
+///     Ok(access.check_columns(data.columns())?.reduction(Identity::user("ana"))?.apply(&data)?.rows())
+/// };
+/// assert_eq!((rows(DataCase::Exact)?, rows(DataCase::Upper)?), (1, 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "data is compared as it is or in upper case")]
 pub enum DataCase {
@@ -30,7 +43,18 @@ pub enum DataCase {
     Upper,
 }
 
-/// What happens to a user of whom some field has no value in the data.
+/// What happens to a user of whom some field has no value in the data: chosen in [`Options`].
+///
+/// ```
+/// use qsec_authz::section::{Exclusion, Identity, Options, SectionAccess, Table};
+///
+/// let data = Table::parse_csv("REGION,V\nNORTH,1\n")?;
+/// let options = Options::new().exclusion(Exclusion::NoRows);
+/// let access = SectionAccess::parse_with(["ACCESS,USERID,REGION\nUSER,ERICA,EAST\n"], options)?;
+/// let reduction = access.check_columns(data.columns())?.reduction(Identity::user("erica"))?;
+/// assert_eq!(reduction.apply(&data)?.to_csv(), "REGION,V\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "a user is refused or sees what remains")]
 pub enum Exclusion {

@@ -9,6 +9,15 @@ use super::options::{DataCase, EmptyRows, Exclusion, NullRows, Options};
 use super::values::ValueSet;
 
 /// What the matching rows say of the user.
+///
+/// ```
+/// use qsec_authz::section::{Identity, Level, SectionAccess};
+///
+/// let access = SectionAccess::parse(["ACCESS,USERID\nADMIN,*\nUSER,ANA\n"])?.check_columns(["SALES"])?;
+/// assert_eq!(access.reduction(Identity::user("boss"))?.level(), Level::Admin);
+/// assert_eq!(access.reduction(Identity::user("ana"))?.level().as_str(), "USER");
+/// # Ok::<(), qsec_authz::section::ReduceError>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[expect(clippy::exhaustive_enums, reason = "the two words of the column ACCESS")]
 pub enum Level {

@@ -17,6 +17,15 @@ pub const MAX_POSTGRES_IDENTIFIER: usize = 63;
 pub const MAX_SNOWFLAKE_IDENTIFIER: usize = 255;
 
 /// Whose SQL is written.
+///
+/// ```
+/// use qsec_authz::section::{Dialect, Identity, SectionAccess};
+///
+/// let access = SectionAccess::parse(["ACCESS,USERID,REGION\nUSER,ANA,NORTH\n"])?.check_columns(["REGION"])?;
+/// let sql = access.reduction(Identity::user("ana"))?.to_sql(Dialect::Sqlite)?;
+/// assert_eq!(sql.predicate(), "CAST(`REGION` AS TEXT) COLLATE BINARY IN (?)");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Dialect {
@@ -29,6 +38,16 @@ pub enum Dialect {
 }
 
 /// Why a reduction cannot be said in SQL.
+///
+/// ```
+/// use qsec_authz::section::{Dialect, Identity, SectionAccess, SqlError};
+///
+/// let long = "x".repeat(64); // PostgreSQL would cut it off
+/// let access = SectionAccess::parse(["ACCESS,USERID\nUSER,ANA\n"])?.check_columns([&long])?;
+/// let error = access.reduction(Identity::user("ana"))?.to_sql(Dialect::Postgres).unwrap_err();
+/// assert_eq!(error, SqlError::BadIdentifier { name: long });
+/// # Ok::<(), qsec_authz::section::ReduceError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum SqlError {
