@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod section;
 pub mod store;
 
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};

@@ -1,0 +1,216 @@
+//! Arrow record batches: rows by a mask, columns by projection.
+//!
+//! Reduction columns are texts: `Utf8`, `LargeUtf8`, `Utf8View`, or dictionaries of them with any key type. A dictionary is
+//! decided once per dictionary value. NULL is what is not valid, never a text.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use arrow_array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+//! use qsec_authz::section::{Identity, SectionAccess};
+//!
+//! let region: ArrayRef = Arc::new(StringArray::from(vec![Some("NORTH"), Some("SOUTH"), None]));
+//! let sales: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 3]));
+//! let batch = RecordBatch::try_from_iter([("REGION", region), ("SALES", sales)])?;
+//!
+//! let access = SectionAccess::parse(["ACCESS,USERID,REGION,OMIT\nUSER,ANA,NORTH,SALES\n"])?.check_schema(&batch.schema())?;
+//! let mine = access.reduction(Identity::user("ana"))?.apply(&batch)?;
+//! assert_eq!((mine.num_rows(), mine.num_columns()), (1, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{
+    ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+};
+use arrow_array::{Array, ArrowPrimitiveType, BooleanArray, DictionaryArray, RecordBatch, StringArrayType};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
+use arrow_schema::{ArrowError, Schema};
+use arrow_select::filter::filter_record_batch;
+
+use super::access::SectionAccess;
+use super::checked::CheckedAccess;
+use super::error::{AccessError, ReduceError};
+use super::options::{DataCase, EmptyRows, NullRows};
+use super::reduction::sealed::{Data, Judged};
+use super::reduction::{Binding, Field, Reducible, Reduction, Verdict};
+
+impl SectionAccess {
+    /// Checks the access tables against the columns of a schema.
+    ///
+    /// # Errors
+    /// As [`SectionAccess::check_columns`].
+    pub fn check_schema(&self, schema: &Schema) -> Result<CheckedAccess, AccessError> {
+        self.check_columns(schema.fields().iter().map(|field| field.name()))
+    }
+}
+
+impl Reduction {
+    /// Which rows of a batch the user may see. Strict exclusion is not asked: an excluded user sees no row.
+    ///
+    /// # Errors
+    /// `schema_changed` if the columns are not those that were checked, `unsupported_type` if a reduction column does not
+    /// hold texts.
+    pub fn mask(&self, batch: &RecordBatch) -> Result<BooleanArray, ReduceError> {
+        let judged = batch.judge(self, &self.bind(batch.names())?)?;
+        Ok(BooleanArray::new(judged.mask, None))
+    }
+}
+
+impl Reducible for RecordBatch {}
+
+#[expect(private_interfaces, reason = "the trait is sealed by being unnameable")]
+impl Data for RecordBatch {
+    type Mask = BooleanBuffer;
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.schema_ref().fields().iter().map(|field| field.name().as_str())
+    }
+
+    fn judge(&self, reduction: &Reduction, binding: &Binding) -> Result<Judged<BooleanBuffer>, ReduceError> {
+        let mut found = Vec::with_capacity(binding.fields.len());
+        let mut mask: Option<BooleanBuffer> = None;
+        for (field, &index) in reduction.fields().iter().zip(&binding.fields) {
+            let column = self.columns().get(index).ok_or_else(|| internal(&"a bound column is missing"))?;
+            let judged = judge_column(field, column.as_ref())?;
+            found.push(judged.found);
+            mask = Some(match mask {
+                Some(mask) => &mask & &judged.visible,
+                None => judged.visible,
+            });
+        }
+        let mask = mask.unwrap_or_else(|| BooleanBuffer::new_set(self.num_rows()));
+        Ok(Judged { found, mask })
+    }
+
+    fn keep(&self, binding: &Binding, mask: &BooleanBuffer) -> Result<Self, ReduceError> {
+        let arrow = |error: ArrowError| internal(&error);
+        let projected = self.project(&binding.kept).map_err(arrow)?;
+        filter_record_batch(&projected, &BooleanArray::new(mask.clone(), None)).map_err(arrow)
+    }
+}
+
+fn internal(error: &dyn std::fmt::Display) -> ReduceError {
+    ReduceError::Internal(error.to_string())
+}
+
+/// What a field says of a column.
+struct JudgedColumn {
+    visible: BooleanBuffer,
+    /// Whether some cell is among the values.
+    found: bool,
+}
+
+fn judge_column(field: &Field, column: &dyn Array) -> Result<JudgedColumn, ReduceError> {
+    type Judge = fn(&Field, &dyn Array) -> Option<JudgedColumn>;
+    /// Each takes one type of column, and nothing of any other.
+    const JUDGES: [Judge; 11] = [
+        |field, column| Some(judge_texts(field, column.as_string_opt::<i32>()?)),
+        |field, column| Some(judge_texts(field, column.as_string_opt::<i64>()?)),
+        |field, column| Some(judge_texts(field, column.as_string_view_opt()?)),
+        judge_dictionary::<Int32Type>,
+        judge_dictionary::<Int8Type>,
+        judge_dictionary::<Int16Type>,
+        judge_dictionary::<Int64Type>,
+        judge_dictionary::<UInt8Type>,
+        judge_dictionary::<UInt16Type>,
+        judge_dictionary::<UInt32Type>,
+        judge_dictionary::<UInt64Type>,
+    ];
+    if field.values().is_empty() {
+        return Ok(JudgedColumn { visible: BooleanBuffer::new_unset(column.len()), found: false });
+    }
+    JUDGES.iter().find_map(|judge| judge(field, column)).ok_or_else(|| ReduceError::UnsupportedType {
+        column: field.column().to_owned(),
+        data_type: column.data_type().to_string(),
+    })
+}
+
+fn judge_texts<'a>(field: &Field, texts: impl StringArrayType<'a> + Copy) -> JudgedColumn {
+    let simple = field.data_case() == DataCase::Exact
+        && field.null_rows() == NullRows::Hide
+        && field.empty_rows() == EmptyRows::Hide;
+    if simple {
+        let values = field.values();
+        let mut visible = BooleanBuffer::collect_bool(texts.len(), |row| values.contains(texts.value(row)));
+        // What stands in an invalid cell is arbitrary, also a listed value.
+        if let Some(nulls) = texts.nulls() {
+            visible = &visible & nulls.inner();
+        }
+        let found = visible.has_true();
+        return JudgedColumn { visible, found };
+    }
+    let mut found = false;
+    let visible = BooleanBuffer::collect_bool(texts.len(), |row| {
+        let verdict = field.judge(texts.is_valid(row).then(|| texts.value(row)));
+        found |= verdict == Verdict::Listed;
+        verdict != Verdict::Hidden
+    });
+    JudgedColumn { visible, found }
+}
+
+/// Judges each value of the dictionary once, then each row by its key.
+fn judge_dictionary<K: ArrowDictionaryKeyType>(field: &Field, column: &dyn Array) -> Option<JudgedColumn> {
+    let dictionary: &DictionaryArray<K> = column.as_dictionary_opt()?;
+    let (keys, nulls) = (dictionary.keys().values().as_ref(), dictionary.keys().nulls());
+    let values = dictionary.values().as_ref();
+    // Batches of a stream often share one dictionary that is larger than each of them.
+    let used = (values.len() > keys.len()).then(|| used_values::<K>(keys, values.len()));
+    let verdicts = judge_values(field, values, used.as_deref())?;
+
+    let mut visible = by_key::<K>(keys, nulls, &verdicts, |verdict| verdict != Verdict::Hidden);
+    // A dictionary may hold values that no row has: only rows count.
+    let found = if verdicts.contains(&Verdict::Shown) {
+        by_key::<K>(keys, nulls, &verdicts, |verdict| verdict == Verdict::Listed).has_true()
+    } else {
+        visible.has_true()
+    };
+    if let (Verdict::Shown, Some(nulls)) = (field.judge(None), nulls) {
+        visible = &visible | &!nulls.inner();
+    }
+    Some(JudgedColumn { visible, found })
+}
+
+/// Which of `count` values some key points at.
+fn used_values<K: ArrowPrimitiveType>(keys: &[K::Native], count: usize) -> Vec<bool> {
+    let mut used = vec![false; count];
+    for key in keys {
+        if let Some(used) = used.get_mut(key.as_usize()) {
+            *used = true;
+        }
+    }
+    used
+}
+
+/// Judges the values that are used; `None` if they are not texts.
+fn judge_values(field: &Field, values: &dyn Array, used: Option<&[bool]>) -> Option<Vec<Verdict>> {
+    fn judge<'a>(field: &Field, values: impl StringArrayType<'a> + Copy, used: Option<&[bool]>) -> Vec<Verdict> {
+        let verdict = |index: usize| match used.and_then(|used| used.get(index)) {
+            Some(false) => Verdict::Hidden,
+            Some(true) | None => field.judge(values.is_valid(index).then(|| values.value(index))),
+        };
+        (0..values.len()).map(verdict).collect()
+    }
+    if let Some(values) = values.as_string_opt::<i32>() {
+        Some(judge(field, values, used))
+    } else if let Some(values) = values.as_string_opt::<i64>() {
+        Some(judge(field, values, used))
+    } else {
+        values.as_string_view_opt().map(|values| judge(field, values, used))
+    }
+}
+
+/// The rows whose valid key has a verdict that `accept` takes.
+fn by_key<K: ArrowPrimitiveType>(
+    keys: &[K::Native],
+    nulls: Option<&NullBuffer>,
+    verdicts: &[Verdict],
+    accept: impl Fn(Verdict) -> bool,
+) -> BooleanBuffer {
+    let accepted: Vec<bool> = verdicts.iter().map(|&verdict| accept(verdict)).collect();
+    let lookup = |row: usize| keys.get(row).and_then(|key| accepted.get(key.as_usize())).copied().unwrap_or(false);
+    let rows = BooleanBuffer::collect_bool(keys.len(), lookup);
+    match nulls {
+        Some(nulls) => &rows & nulls.inner(),
+        None => rows,
+    }
+}

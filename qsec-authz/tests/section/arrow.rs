@@ -1,0 +1,198 @@
+//! Record batches: all column types agree with the table of texts, NULL is by validity, dictionaries may lie.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{ArrowDictionaryKeyType, Int8Type, Int32Type, UInt16Type};
+use arrow_array::{
+    Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, LargeStringArray, PrimitiveArray, RecordBatch,
+    StringArray, StringViewArray,
+};
+use proptest::prelude::*;
+use qsec_authz::section::{EmptyRows, Identity, NullRows, Options, Reduction, SectionAccess};
+
+use crate::agreement::{Question, question};
+use crate::naive;
+
+type Texts = Vec<Option<String>>;
+
+fn utf8(texts: &Texts) -> ArrayRef {
+    Arc::new(StringArray::from(texts.clone()))
+}
+
+fn large(texts: &Texts) -> ArrayRef {
+    Arc::new(LargeStringArray::from(texts.clone()))
+}
+
+fn view(texts: &Texts) -> ArrayRef {
+    Arc::new(StringViewArray::from(texts.clone()))
+}
+
+/// A dictionary with NULL by key for every second NULL and by value for the others, and with values that no row has.
+fn dictionary<K: ArrowDictionaryKeyType>(texts: &Texts, values: fn(&Texts) -> ArrayRef) -> ArrayRef
+where
+    K::Native: TryFrom<usize>,
+{
+    let mut words: Texts = vec![Some("UNUSED".to_owned()), None, Some("NORTH".to_owned()), Some("TEA".to_owned())];
+    let mut nulls = 0;
+    let keys = texts.iter().map(|text| {
+        if text.is_none() {
+            nulls += 1;
+            return (nulls % 2 == 0).then(|| K::Native::try_from(1).ok().unwrap());
+        }
+        words.push(text.clone());
+        Some(K::Native::try_from(words.len() - 1).ok().unwrap())
+    });
+    let keys: PrimitiveArray<K> = keys.collect();
+    Arc::new(DictionaryArray::new(keys, values(&words)))
+}
+
+fn batch(question: &Question, make: impl Fn(&Texts) -> ArrayRef) -> RecordBatch {
+    let null = question.settings.null.as_deref();
+    let columns = question.data.header.iter().enumerate().map(|(index, name)| {
+        let cells = question.data.rows.iter().map(|row| row[index].clone());
+        let texts: Texts = cells.map(|cell| Some(cell).filter(|cell| Some(cell.as_str()) != null)).collect();
+        (name, make(&texts), true)
+    });
+    RecordBatch::try_from_iter_with_nullable(columns).unwrap()
+}
+
+/// The cells of a reduced batch, as texts again.
+fn cells(batch: &RecordBatch, null: Option<&str>) -> Vec<Vec<String>> {
+    let text = |column: &ArrayRef, row: usize| {
+        let plain = match column.as_any_dictionary_opt() {
+            Some(dictionary) => arrow_select::take::take(dictionary.values(), dictionary.keys(), None).unwrap(),
+            None => Arc::clone(column),
+        };
+        if plain.is_null(row) {
+            return null.unwrap_or_default().to_owned();
+        }
+        let text = plain.as_string_opt::<i32>().map(|texts| texts.value(row));
+        let text = text.or_else(|| plain.as_string_opt::<i64>().map(|texts| texts.value(row)));
+        text.unwrap_or_else(|| plain.as_string_view().value(row)).to_owned()
+    };
+    (0..batch.num_rows()).map(|row| batch.columns().iter().map(|column| text(column, row)).collect()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn batches_of_every_type_give_what_the_semantics_say(question in question(), kind in 0_usize..6) {
+        let expected = naive::reduce(&question.access, &question.data, &question.person, &question.settings);
+        let batch = batch(&question, |texts| match kind {
+            0 => utf8(texts),
+            1 => large(texts),
+            2 => view(texts),
+            3 => dictionary::<Int32Type>(texts, utf8),
+            4 => dictionary::<UInt16Type>(texts, large),
+            _ => dictionary::<Int8Type>(texts, view),
+        });
+        let reduced = question.reduction().and_then(|reduction| reduction.apply(&batch));
+        match (expected, reduced) {
+            (Ok(expected), Ok(reduced)) => {
+                let names = reduced.schema_ref().fields().iter().map(|field| field.name().clone());
+                prop_assert_eq!(names.collect::<Vec<_>>(), expected.header);
+                prop_assert_eq!(cells(&reduced, question.settings.null.as_deref()), expected.rows);
+            }
+            (expected, reduced) => prop_assert_eq!(expected.err(), reduced.map_err(|error| error.code()).err()),
+        }
+    }
+}
+
+fn reduction(options: Options, columns: &[&str]) -> Reduction {
+    let access = SectionAccess::parse_with(["ACCESS,USERID,REGION\nUSER,ANA,NORTH\n"], options).unwrap();
+    access.check_columns(columns).unwrap().reduction(Identity::user("ana")).unwrap()
+}
+
+fn one_column(name: &str, column: ArrayRef) -> RecordBatch {
+    RecordBatch::try_from_iter_with_nullable([(name, column, true)]).unwrap()
+}
+
+#[test]
+fn what_stands_in_an_invalid_cell_is_not_seen() {
+    use arrow_buffer::{NullBuffer, OffsetBuffer};
+    let offsets = OffsetBuffer::from_lengths([5, 5]);
+    let nulls = NullBuffer::from(vec![true, false]);
+    let texts = StringArray::new(offsets, b"NORTHNORTH".into(), Some(nulls.clone()));
+    let reduction = reduction(Options::new(), &["REGION"]);
+    assert_eq!(reduction.mask(&one_column("REGION", Arc::new(texts))).unwrap().true_count(), 1);
+
+    let keys = Int32Array::new(vec![0, 0].into(), Some(nulls));
+    let dictionary = DictionaryArray::new(keys, Arc::new(StringArray::from(vec!["NORTH"])));
+    assert_eq!(reduction.mask(&one_column("REGION", Arc::new(dictionary))).unwrap().true_count(), 1);
+}
+
+#[test]
+fn a_dictionary_value_that_no_row_has_admits_nobody() {
+    let values: ArrayRef = Arc::new(StringArray::from(vec![Some("NORTH"), Some("SOUTH"), Some(""), None]));
+    let column = DictionaryArray::new(Int32Array::from(vec![Some(1), Some(2), Some(3), None]), values);
+    let batch = one_column("REGION", Arc::new(column));
+    for options in
+        [Options::new(), Options::new().empty_rows(EmptyRows::Show), Options::new().null_rows(NullRows::Show)]
+    {
+        assert_eq!(reduction(options, &["REGION"]).apply(&batch).unwrap_err().code(), "excluded");
+    }
+}
+
+#[test]
+fn a_dictionary_that_is_larger_than_its_batch_is_decided_alike() {
+    let values: ArrayRef = Arc::new(StringArray::from_iter_values(
+        (0..1_000).map(|index| format!("R{index}")).chain(["NORTH".to_owned()]),
+    ));
+    let column = DictionaryArray::new(Int32Array::from(vec![Some(3), Some(1_000), None]), values);
+    let mask = reduction(Options::new(), &["REGION"]).mask(&one_column("REGION", Arc::new(column))).unwrap();
+    assert_eq!(mask.values().iter().collect::<Vec<_>>(), [false, true, false]);
+}
+
+#[test]
+fn a_sliced_batch_is_judged_by_its_own_rows() {
+    let texts: ArrayRef = Arc::new(StringArray::from(vec!["NORTH", "SOUTH", "NORTH", "SOUTH", "NORTH"]));
+    let keys: ArrayRef = dictionary::<Int32Type>(
+        &["NORTH", "SOUTH", "NORTH", "SOUTH", "NORTH"].map(|text| Some(text.to_owned())).to_vec(),
+        utf8,
+    );
+    for column in [texts, keys] {
+        let batch = one_column("REGION", column).slice(1, 3);
+        let mask = reduction(Options::new(), &["REGION"]).mask(&batch).unwrap();
+        assert_eq!(mask.values().iter().collect::<Vec<_>>(), [false, true, false]);
+    }
+}
+
+#[test]
+fn numbers_do_not_reduce() {
+    let batch = one_column("REGION", Arc::new(Int64Array::from(vec![1])));
+    let error = reduction(Options::new(), &["REGION"]).apply(&batch).unwrap_err();
+    assert_eq!(
+        (error.code(), error.to_string().as_str()),
+        ("unsupported_type", "column `REGION` of type Int64 does not hold texts")
+    );
+}
+
+#[test]
+fn a_batch_may_lack_columns_that_do_not_reduce_but_bring_no_new_ones() {
+    let reduction = reduction(Options::new(), &["REGION", "SALES"]);
+    let region: ArrayRef = Arc::new(StringArray::from(vec!["NORTH"]));
+    let sales: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+    let new = RecordBatch::try_from_iter([("REGION", Arc::clone(&region)), ("COST", Arc::clone(&sales))]).unwrap();
+    let twice = RecordBatch::try_from_iter([("REGION", Arc::clone(&region)), ("REGION", Arc::clone(&region))]).unwrap();
+    let other = RecordBatch::try_from_iter([("region", Arc::clone(&region))]).unwrap();
+    let missing = RecordBatch::try_from_iter([("SALES", sales)]).unwrap();
+    assert_eq!(reduction.apply(&one_column("REGION", region)).unwrap().num_rows(), 1);
+    for batch in [new, twice, other, missing] {
+        assert_eq!(reduction.apply(&batch).unwrap_err().code(), "schema_changed");
+    }
+}
+
+#[test]
+fn a_survey_admits_by_any_batch_and_excludes_by_all() {
+    let reduction = reduction(Options::new(), &["REGION"]);
+    let south = one_column("REGION", Arc::new(StringArray::from(vec!["SOUTH"])));
+    let north = one_column("REGION", Arc::new(StringArray::from(vec!["NORTH"])));
+    let mut survey = reduction.survey();
+    survey.observe(&south).unwrap();
+    assert_eq!(survey.clone().admit().unwrap_err().code(), "excluded");
+    survey.observe(&north).unwrap();
+    let admitted = survey.admit().unwrap();
+    assert_eq!((admitted.apply(&south).unwrap().num_rows(), admitted.apply(&north).unwrap().num_rows()), (0, 1));
+}

@@ -1,0 +1,13 @@
+//! Section access from outside: worked rules, agreement of all outputs with a naive evaluator, and hostile input.
+
+#![expect(clippy::format_collect, reason = "tables made here are short, and plainer so")]
+
+mod agreement;
+#[cfg(feature = "arrow")]
+mod arrow;
+mod csv;
+mod mapping;
+mod naive;
+mod sql;
+mod stream;
+mod tables;
