@@ -1,0 +1,70 @@
+//! A decision with what led to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::decision::Decision;
+use crate::request::Request;
+use crate::snapshot::TenantSnapshot;
+use crate::snapshot::principal::Principal;
+
+/// A decision, and what the policy knows about the one who asked.
+///
+/// ```
+/// use qsec_authz::{Action, Policy, Request, Resource, Subject};
+/// let snapshot = Policy::parse(r#"{"version":1,"tenants":{"acme":{
+///     "groups":{"makers":{"roles":["Developer"]}},"users":{"ana":{"groups":["makers"]}}}}}"#)?.compile()?;
+/// let request = Request::new("acme", &Subject::user("ana"), Action::Create, Resource::new("ApiKey"));
+/// let explanation = snapshot.explain(&request);
+/// assert!(explanation.decision().is_allowed());
+/// assert!(explanation.roles().eq(["Developer"]));
+/// # Ok::<(), qsec_authz::PolicyError>(())
+/// ```
+#[derive(Debug, Serialize)]
+#[must_use]
+pub struct Explanation {
+    #[serde(flatten)]
+    decision: Decision,
+    rules: BTreeMap<String, &'static str>,
+    groups: BTreeSet<String>,
+    roles: BTreeSet<String>,
+}
+
+impl Explanation {
+    pub(crate) fn new(decision: Decision, tenant: Option<&TenantSnapshot>, request: &Request) -> Self {
+        let mut groups: BTreeSet<String> = request.subject().token_groups().iter().cloned().collect();
+        let mut roles = BTreeSet::new();
+        if let Some(tenant) = tenant {
+            let principal = Principal::new(tenant, request.subject());
+            groups.extend(principal.group_names().map(str::to_owned));
+            roles.extend(principal.role_names().map(str::to_owned));
+        }
+        Self { decision, rules: BTreeMap::new(), groups, roles }
+    }
+
+    /// The decision.
+    pub fn decision(&self) -> &Decision {
+        &self.decision
+    }
+
+    /// The decision, by value.
+    pub fn into_decision(self) -> Decision {
+        self.decision
+    }
+
+    /// Why each rule did or did not help; none until a tenant with rules can be compiled.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, &'static str)> {
+        self.rules.iter().map(|(name, why)| (name.as_str(), *why))
+    }
+
+    /// The groups of the subject, of policy and token together, sorted.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(String::as_str)
+    }
+
+    /// The roles of the subject, its own and through groups, sorted.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(String::as_str)
+    }
+}

@@ -1,0 +1,82 @@
+//! A policy compiled to answer: immutable, shared, and never waiting.
+
+use std::sync::Arc;
+
+use crate::decision::{Allowed, Decision, Denied, DenyCode};
+use crate::explanation::Explanation;
+use crate::hash::IdMap;
+use crate::policy::{Policy, PolicyError};
+use crate::request::{Request, RequestError};
+use crate::visible::Visible;
+
+mod compile;
+mod judge;
+pub(crate) mod principal;
+pub(crate) mod tenant;
+
+pub(crate) use judge::{Side, Stop, Verdict, owns};
+pub(crate) use tenant::TenantSnapshot;
+
+/// A policy that decides. Nothing in it changes; put it into an `Arc`, or into a [`crate::LivePolicy`].
+///
+/// ```
+/// use qsec_authz::{Action, Decision, Policy, Request, ResourceRef, Subject};
+/// let snapshot = Policy::parse(r#"{"version":1,"tenants":{"acme":{
+///     "resources":{"memo":{"type":"App","owner":"ana"}}}}}"#)?.compile()?;
+/// let request = Request::new("acme", &Subject::user("ana"), Action::Read, ResourceRef::id("memo"));
+/// match snapshot.decide(&request) {
+///     Decision::Allow(allowed) => assert_eq!(allowed.by(), ["personal"]),
+///     Decision::Deny(denied) => panic!("{denied}"),
+/// }
+/// # Ok::<(), qsec_authz::PolicyError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    pub(crate) tenants: IdMap<Arc<str>, Arc<TenantSnapshot>>,
+}
+
+impl Snapshot {
+    pub(crate) fn compile(policy: &Policy) -> Result<Self, PolicyError> {
+        let mut tenants = IdMap::default();
+        for (id, tenant) in &policy.tenants {
+            tenants.insert(Arc::from(id.as_str()), Arc::new(compile::tenant(tenant)?));
+        }
+        Ok(Self { tenants })
+    }
+
+    /// Whether this policy can answer the request: a resource that the caller describes may refer only to what the
+    /// tenant has, and its id must be new.
+    ///
+    /// # Errors
+    /// [`RequestError::BadRequest`] with what is wrong.
+    pub fn check(&self, request: &Request) -> Result<(), RequestError> {
+        match self.tenants.get(request.tenant()).map(|tenant| tenant.resolve(request)) {
+            Some(Err(Stop::Malformed(fault))) => Err(RequestError::new(*fault, None)),
+            Some(Ok(_) | Err(Stop::Denied(_))) | None => Ok(()),
+        }
+    }
+
+    /// May it? Deny by default: what [`Snapshot::check`] refuses is denied too, with [`DenyCode::BadRequest`].
+    pub fn decide(&self, request: &Request) -> Decision {
+        let Some(tenant) = self.tenants.get(request.tenant()) else {
+            return Decision::Deny(Denied::new(request, None, DenyCode::TenantUnknown, None));
+        };
+        match tenant.judge(request) {
+            Verdict::Granted { thing, source, target } => {
+                Decision::Allow(Allowed::new(request, tenant, thing, source, target))
+            }
+            Verdict::Refused { code, side } => Decision::Deny(Denied::new(request, Some(tenant), code, side)),
+        }
+    }
+
+    /// The same decision, with what led to it.
+    pub fn explain(&self, request: &Request) -> Explanation {
+        Explanation::new(self.decide(request), self.tenants.get(request.tenant()).map(|tenant| &**tenant), request)
+    }
+
+    /// Which resources and spaces of the policy may it? Those of the type that [`Request::on_any`] names; of every
+    /// type, if the request names a single resource or none. A request that cannot be answered sees nothing.
+    pub fn filter(&self, request: &Request) -> Visible {
+        self.tenants.get(request.tenant()).map_or_else(Visible::nothing, |tenant| Visible::of(tenant, request))
+    }
+}

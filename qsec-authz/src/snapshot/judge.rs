@@ -1,0 +1,310 @@
+//! The steps of a decision, in their order.
+
+use super::compile::place;
+use super::principal::Principal;
+use super::tenant::{Class, NONE, TenantSnapshot};
+use crate::action::Action;
+use crate::bits::Set;
+use crate::decision::DenyCode;
+use crate::flaw::Fault;
+use crate::policy::{Model, TenantStatus};
+use crate::request::read::MOVING;
+use crate::request::{Context, Request, ResourceRef, Subject};
+use crate::resource::Resource;
+use crate::tables::{Cell, Kind, MATRIX, Permission, Place, SpaceRole, TenantRole};
+
+/// The outcome.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    Granted { thing: Option<u32>, source: Side, target: Option<Side> },
+    Refused { code: DenyCode, side: Option<Side> },
+}
+
+/// Why the steps end before a grant was looked for.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Denied(DenyCode),
+    Malformed(Box<Fault>),
+}
+
+impl Stop {
+    fn malformed<T>(path: &str, message: String) -> Result<T, Self> {
+        Err(Self::Malformed(Box::new(Fault::value(message, path.to_owned()))))
+    }
+}
+
+/// What the request is about, once found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Resolved {
+    thing: Option<u32>,
+    pub(crate) class: Class,
+    own: bool,
+    target: Option<(u32, Place)>,
+}
+
+/// Grants that are left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Grants {
+    pub(crate) roles: Set<TenantRole>,
+    pub(crate) permissions: Set<Permission>,
+    pub(crate) personal: bool,
+    pub(crate) space_roles: Set<SpaceRole>,
+}
+
+impl Grants {
+    fn is_empty(self) -> bool {
+        self.roles.is_empty() && self.permissions.is_empty() && !self.personal && self.space_roles.is_empty()
+    }
+
+    /// Those of the level `user`.
+    pub(crate) fn users(self) -> Self {
+        Self {
+            roles: self.roles.without(MATRIX.admin_roles),
+            permissions: self.permissions.without(MATRIX.admin_permissions),
+            ..self
+        }
+    }
+
+    /// Those of the level `admin`.
+    pub(crate) fn administrators(self) -> Self {
+        Self {
+            roles: self.roles.and(MATRIX.admin_roles),
+            permissions: self.permissions.and(MATRIX.admin_permissions),
+            ..Self::default()
+        }
+    }
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            roles: self.roles.or(other.roles),
+            permissions: self.permissions.or(other.permissions),
+            personal: self.personal || other.personal,
+            space_roles: self.space_roles.or(other.space_roles),
+        }
+    }
+
+    pub(crate) fn any(self) -> bool {
+        !self.is_empty()
+    }
+}
+
+/// One side of a decision: the resource where it is, or in the target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Side {
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
+    pub(crate) own: bool,
+    pub(crate) action: Action,
+    pub(crate) space: u32,
+    /// What was left before the step that ended the decision.
+    pub(crate) grants: Grants,
+}
+
+impl Side {
+    pub(crate) fn cell(&self) -> &'static Cell {
+        MATRIX.cell(self.kind, self.place, self.own, self.action)
+    }
+}
+
+impl TenantSnapshot {
+    /// All steps.
+    pub(crate) fn judge(&self, request: &Request) -> Verdict {
+        let principal = Principal::new(self, request.subject());
+        let resolved = match self.admit(&principal).and_then(|()| self.resolve_for(&principal, request)) {
+            Ok(resolved) => resolved,
+            Err(Stop::Denied(code)) => return Verdict::Refused { code, side: None },
+            Err(Stop::Malformed(_)) => return Verdict::Refused { code: DenyCode::BadRequest, side: None },
+        };
+        match self.weigh(&principal, request, resolved) {
+            Ok((source, target)) => Verdict::Granted { thing: resolved.thing, source, target },
+            Err((code, side)) => Verdict::Refused { code, side },
+        }
+    }
+
+    /// Steps 1 and 2: does the tenant answer, and this user?
+    pub(crate) fn admit(&self, principal: &Principal<'_>) -> Result<(), Stop> {
+        let answers = match self.status {
+            TenantStatus::Active => true,
+            TenantStatus::UserAccessDisabled => self.model == Model::Cloud && principal.is_administrator(),
+            TenantStatus::Deactivated | TenantStatus::Purged => false,
+        };
+        if !answers {
+            return Err(Stop::Denied(DenyCode::TenantInactive));
+        }
+        if principal.is_disabled() { Err(Stop::Denied(DenyCode::UserDisabled)) } else { Ok(()) }
+    }
+
+    /// Step 3, without the subject's standing: for [`super::Snapshot::check`].
+    pub(crate) fn resolve(&self, request: &Request) -> Result<Resolved, Stop> {
+        self.resolve_for(&Principal::new(self, request.subject()), request)
+    }
+
+    fn resolve_for(&self, principal: &Principal<'_>, request: &Request) -> Result<Resolved, Stop> {
+        let target = self.target(request)?;
+        match request.resource() {
+            ResourceRef::Id(id) => {
+                let (number, thing, class) = self.thing(id).ok_or(Stop::Denied(DenyCode::ResourceUnknown))?;
+                let own = owns(principal, thing.owner, request.action());
+                Ok(Resolved { thing: Some(number), class, own, target })
+            }
+            ResourceRef::Inline(resource) => {
+                let class = self.describe(resource)?;
+                let own = owns_inline(request.subject(), resource, request.action());
+                Ok(Resolved { thing: None, class, own, target })
+            }
+            ResourceRef::Any(_) => Stop::malformed("resource", "one resource is needed".to_owned()),
+        }
+    }
+
+    pub(crate) fn target(&self, request: &Request) -> Result<Option<(u32, Place)>, Stop> {
+        let Some(id) = request.target_space() else { return Ok(None) };
+        if !MOVING.contains(&request.action()) {
+            return Stop::malformed("target", format!("`{}` has no target", request.action()));
+        }
+        match self.thing(id) {
+            // A resource that calls itself a space has no members: only the policy's own spaces are targets.
+            Some((number, _, class)) if class.kind == Kind::Space && class.space == number => {
+                Ok(Some((number, class.place)))
+            }
+            _ => Err(Stop::Denied(DenyCode::ResourceUnknown)),
+        }
+    }
+
+    /// Places a resource that the caller describes; refuses one that passes for a stored one or hangs in the air.
+    fn describe(&self, resource: &Resource) -> Result<Class, Stop> {
+        if let Some(defect) = resource.defect() {
+            let name = defect.name.map(|name| format!(".{name}")).unwrap_or_default();
+            return Stop::malformed(&format!("resource.{}{name}", defect.key), defect.message);
+        }
+        if let Some(id) = resource.id.as_deref().filter(|id| self.thing_index.contains_key(*id)) {
+            let message =
+                format!("`{id}` is in the policy: ask for it by `id` alone, stored attributes are not replaced");
+            return Stop::malformed("resource.id", message);
+        }
+        for (key, id) in resource.references() {
+            if !self.thing_index.contains_key(id) {
+                return Stop::malformed(&format!("resource.{key}"), format!("the tenant has no resource `{id}`"));
+            }
+        }
+        let kind = Kind::of(resource.type_name());
+        let app = resource.app.as_deref().and_then(|app| self.thing(app)).map(|(_, _, class)| class);
+        let alone = resource.space.is_none() && resource.stream.is_none() && app.is_none_or(|app| app.alone);
+        let space = match &resource.space {
+            Some(id) => Some(self.own_space(id)?),
+            None => app.filter(|app| kind == Kind::AppObject && app.space != NONE).map(|app| (app.space, app.place)),
+        };
+        let place = match space {
+            Some((_, place)) if kind != Kind::Space => place,
+            _ => place(kind, resource, None, alone),
+        };
+        let space = if kind == Kind::Space { NONE } else { space.map_or(NONE, |(number, _)| number) };
+        Ok(Class { type_name: NONE, kind, place, space, alone })
+    }
+
+    fn own_space(&self, id: &str) -> Result<(u32, Place), Stop> {
+        match self.thing(id) {
+            Some((number, _, class)) if class.kind == Kind::Space && class.space == number => Ok((number, class.place)),
+            _ => Stop::malformed("resource.space", format!("the tenant has no space `{id}`")),
+        }
+    }
+
+    /// Steps 4 to 7, for each side.
+    pub(crate) fn weigh(
+        &self,
+        principal: &Principal<'_>,
+        request: &Request,
+        resolved: Resolved,
+    ) -> Result<(Side, Option<Side>), (DenyCode, Option<Side>)> {
+        let class = resolved.class;
+        if self.restricts(principal, request.from_context(), class.kind) {
+            return Err((DenyCode::Restricted, None));
+        }
+        let ceiling = request.subject().ceiling();
+        let mut source = Side {
+            kind: class.kind,
+            place: class.place,
+            own: resolved.own,
+            action: request.action(),
+            space: class.space,
+            grants: Grants::default(),
+        };
+        source.grants = self.grant(principal, &source, ceiling)?;
+        let Some((space, place)) = resolved.target else { return Ok((source, None)) };
+        let action = if source.action == Action::ChangeSpace { Action::Create } else { source.action };
+        let mut target = Side { place, action, space, ..source };
+        target.grants = self.grant(principal, &target, ceiling)?;
+        Ok((source, Some(target)))
+    }
+
+    fn restricts(&self, principal: &Principal<'_>, context: Context, kind: Kind) -> bool {
+        let kept_out = matches!(context, Context::Hub | Context::Admin) || kind == Kind::ApiKey;
+        kept_out && self.model == Model::Cloud && principal.is_restricted()
+    }
+
+    fn grant(
+        &self,
+        principal: &Principal<'_>,
+        side: &Side,
+        ceiling: Option<Set<crate::tables::Scope>>,
+    ) -> Result<Grants, (DenyCode, Option<Side>)> {
+        let cell = side.cell();
+        let refuse = |code, grants| Err((code, Some(Side { grants, ..*side })));
+        let granted = self.grants(principal, side, cell);
+        if granted.is_empty() {
+            return refuse(DenyCode::NoGrant, granted);
+        }
+        let lacking = cell.capability.is_some_and(|needed| !needed.held(principal.roles, principal.permissions));
+        let able = if lacking { granted.administrators() } else { granted };
+        if able.is_empty() {
+            return refuse(DenyCode::Capability, granted);
+        }
+        let Some(scopes) = ceiling else { return Ok(able) };
+        let users = if scopes.meets(cell.user_scopes) { able.users() } else { Grants::default() };
+        let administrators = if scopes.meets(cell.admin_scopes) { able.administrators() } else { Grants::default() };
+        let admitted = users.and(administrators);
+        if admitted.is_empty() { refuse(DenyCode::Scope, able) } else { Ok(admitted) }
+    }
+
+    /// Step 5.
+    fn grants(&self, principal: &Principal<'_>, side: &Side, cell: &Cell) -> Grants {
+        if self.model == Model::Enterprise {
+            return Grants::default();
+        }
+        let members = if side.space == NONE || cell.space_roles.is_empty() {
+            Set::EMPTY
+        } else {
+            principal.space_roles(side.space).and(cell.space_roles)
+        };
+        Grants {
+            roles: principal.roles.and(cell.roles),
+            permissions: principal.permissions.and(cell.permissions),
+            personal: cell.personal,
+            space_roles: members,
+        }
+    }
+
+    /// Whether a stored thing of that class may be seen, for [`crate::Visible`].
+    pub(crate) fn class_granted(
+        &self,
+        principal: &Principal<'_>,
+        request: &Request,
+        class: Class,
+        own: bool,
+        target: Option<(u32, Place)>,
+    ) -> bool {
+        self.weigh(principal, request, Resolved { thing: None, class, own, target }).is_ok()
+    }
+}
+
+/// Whoever creates something without an owner will own it.
+pub(crate) fn owns(principal: &Principal<'_>, owner: u32, action: Action) -> bool {
+    if owner == NONE { action == Action::Create && principal.known } else { owner == principal.user }
+}
+
+fn owns_inline(subject: &Subject, resource: &Resource, action: Action) -> bool {
+    match (subject.user_id(), resource.owner.as_deref()) {
+        (None, _) => false,
+        (Some(_), None) => action == Action::Create,
+        (Some(user), Some(owner)) => user == owner,
+    }
+}

@@ -1,0 +1,100 @@
+//! A compiled tenant: ids interned, roles as bits, resources by class.
+
+use crate::bits::Set;
+use crate::hash::IdMap;
+use crate::policy::{Model, TenantStatus};
+use crate::tables::{Kind, Permission, Place, SpaceRole, TenantRole};
+
+/// An index that points to nothing.
+pub(crate) const NONE: u32 = u32::MAX;
+
+/// A tenant that decides.
+#[derive(Debug)]
+pub(crate) struct TenantSnapshot {
+    pub(crate) version: u64,
+    pub(crate) status: TenantStatus,
+    pub(crate) model: Model,
+    pub(crate) default_permissions: Set<Permission>,
+    pub(crate) custom_roles: Vec<CustomRole>,
+    /// Users that the policy names anywhere: listed, owning something, or a member of a space.
+    pub(crate) users: IdMap<Box<str>, u32>,
+    pub(crate) user_profiles: Vec<Profile>,
+    pub(crate) groups: IdMap<Box<str>, u32>,
+    pub(crate) group_profiles: Vec<Profile>,
+    /// Resources and spaces in the order of their ids.
+    pub(crate) things: Vec<Thing>,
+    pub(crate) thing_ids: Vec<Box<str>>,
+    pub(crate) thing_index: IdMap<Box<str>, u32>,
+    pub(crate) classes: Vec<Class>,
+    pub(crate) type_names: Vec<Box<str>>,
+}
+
+#[derive(Debug)]
+pub(crate) struct CustomRole {
+    pub(crate) name: Box<str>,
+    pub(crate) permissions: Set<Permission>,
+}
+
+/// What a user has, with its groups of the policy; or what a group gives.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Profile {
+    pub(crate) disabled: bool,
+    pub(crate) roles: Set<TenantRole>,
+    pub(crate) permissions: Set<Permission>,
+    pub(crate) custom_roles: Vec<u32>,
+    /// Sorted by space, one entry a space.
+    pub(crate) memberships: Vec<(u32, Set<SpaceRole>)>,
+    /// Names, for explanations.
+    pub(crate) role_names: Vec<Box<str>>,
+    pub(crate) group_names: Vec<Box<str>>,
+}
+
+impl Profile {
+    pub(crate) fn space_roles(&self, space: u32) -> Set<SpaceRole> {
+        match self.memberships.binary_search_by_key(&space, |(one, _)| *one) {
+            Ok(found) => self.memberships.get(found).map_or(Set::EMPTY, |(_, roles)| *roles),
+            Err(_) => Set::EMPTY,
+        }
+    }
+}
+
+/// A resource or space: what tells it from the others of its class.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thing {
+    pub(crate) class: u32,
+    /// Who owns it; [`NONE`] if nobody.
+    pub(crate) owner: u32,
+}
+
+/// What many things have in common, and all that the tables look at besides the owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Class {
+    pub(crate) type_name: u32,
+    pub(crate) kind: Kind,
+    pub(crate) place: Place,
+    /// The space, as a thing; [`NONE`] if in none.
+    pub(crate) space: u32,
+    /// In no space and no stream, nor its app.
+    pub(crate) alone: bool,
+}
+
+/// An index as it is kept: a policy has fewer than 2^32 of anything, by the bound on its size.
+pub(crate) fn index(position: usize) -> u32 {
+    u32::try_from(position).unwrap_or(NONE)
+}
+
+pub(crate) fn at<T>(list: &[T], index: u32) -> Option<&T> {
+    list.get(usize::try_from(index).ok()?)
+}
+
+impl TenantSnapshot {
+    pub(crate) fn thing(&self, id: &str) -> Option<(u32, Thing, Class)> {
+        let index = *self.thing_index.get(id)?;
+        let thing = *at(&self.things, index)?;
+        Some((index, thing, *at(&self.classes, thing.class)?))
+    }
+
+    pub(crate) fn thing_id(&self, index: u32) -> &str {
+        at(&self.thing_ids, index).map_or("", |id| id)
+    }
+}
