@@ -13,6 +13,8 @@ use crate::kdf::{Broken, expand};
 use crate::secret::SecretKey;
 
 pub(crate) mod layout;
+#[cfg(test)]
+mod vectors;
 
 use layout::{CHUNK_BYTES, COMMITMENT_BYTES, PREFIX_BYTES, SALT_BYTES, TAG_BYTES};
 

@@ -80,8 +80,8 @@ impl Lock {
 
 /// Tells the observer why something was refused, and the caller only that it was.
 pub(crate) struct Reporter {
-    name: Arc<KeyName>,
-    observer: Arc<dyn Observer>,
+    pub(crate) name: Arc<KeyName>,
+    pub(crate) observer: Arc<dyn Observer>,
 }
 
 impl Reporter {

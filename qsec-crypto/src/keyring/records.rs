@@ -141,7 +141,8 @@ impl KeyRecords {
         if !authentic {
             return Err(forged(tenant, &row.name));
         }
-        serde_json::from_slice(&row.body).map_err(|_| KeyError::Internal { what: "an authentic record can be read" })
+        // An authentic record that does not read as what its row is called was written for another row.
+        serde_json::from_slice(&row.body).map_err(|_| forged(tenant, &row.name))
     }
 
     /// A row of a lower generation than was seen has been put back by someone who can write the database.
