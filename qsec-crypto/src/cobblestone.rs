@@ -9,8 +9,7 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKe
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::kdf::{Broken, expand};
-use crate::secret::SecretKey;
+use crate::kdf::{Broken, ExpandKey};
 
 pub(crate) mod layout;
 #[cfg(test)]
@@ -83,13 +82,13 @@ pub(crate) struct MessageKey {
 impl MessageKey {
     /// Derives key, base nonce and commitment of a message from its salt and all that it is bound to.
     pub(crate) fn derive(
-        key: &SecretKey,
+        key: &ExpandKey,
         salt: &[u8; SALT_BYTES],
         binding: &Binding<'_>,
     ) -> Result<(Self, [u8; COMMITMENT_BYTES]), Broken> {
         let [first, second, third] = *binding;
         let mut okm = Zeroizing::new([0; 32 + NONCE_LEN + COMMITMENT_BYTES]);
-        expand(key, &[LABEL, salt, first, second, third], okm.as_mut_slice())?;
+        key.expand(&[LABEL, salt, first, second, third], okm.as_mut_slice())?;
         let (key, rest) = okm.split_first_chunk::<32>().ok_or(Broken)?;
         let (base, rest) = rest.split_first_chunk().ok_or(Broken)?;
         let commitment = rest.first_chunk().ok_or(Broken)?;
@@ -102,7 +101,7 @@ impl MessageKey {
     /// The commitment is compared before any chunk is opened. Without it one ciphertext could be made that opens under
     /// two keys, and a reader that tries several keys would tell which of them are in use.
     pub(crate) fn check(
-        key: &SecretKey,
+        key: &ExpandKey,
         salt_and_commitment: &[u8; PREFIX_BYTES],
         binding: &Binding<'_>,
     ) -> Result<Self, Refusal> {
@@ -139,7 +138,7 @@ impl MessageKey {
 
 /// Seals a whole message behind `header`, in one allocation.
 pub(crate) fn seal(
-    key: &SecretKey,
+    key: &ExpandKey,
     salt: &[u8; SALT_BYTES],
     header: &[u8],
     binding: &Binding<'_>,
@@ -167,7 +166,7 @@ pub(crate) fn seal(
 }
 
 /// Opens a whole message, without its header.
-pub(crate) fn open(key: &SecretKey, binding: &Binding<'_>, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(crate) fn open(key: &ExpandKey, binding: &Binding<'_>, message: &[u8]) -> Result<Vec<u8>, Refusal> {
     let (prefix, body) = message.split_first_chunk().ok_or(Refusal::Prefix)?;
     let message_key = MessageKey::check(key, prefix, binding)?;
     let length = layout::opened_len(body.len()).ok_or(Refusal::End)?;
@@ -191,9 +190,10 @@ fn open_chunks(key: &MessageKey, body: &[u8], plaintext: &mut Vec<u8>) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::SecretKey;
 
-    fn key() -> SecretKey {
-        SecretKey::copy_from(&[7; 32])
+    fn key() -> ExpandKey {
+        ExpandKey::new(&SecretKey::copy_from(&[7; 32]))
     }
 
     const SALT: [u8; 24] = [9; 24];

@@ -63,8 +63,8 @@
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
 //!   than one that was seen.
-//! - **Secrets** are erased when dropped. `ring` expands keys into state of its own (on the stack, and in a stream for its
-//!   length) that it does not erase.
+//! - **Secrets** are erased when dropped. `ring` expands the key of a message into state of its own, on the stack or in a
+//!   stream, that it does not erase.
 //!
 //! # Features
 //!

@@ -106,21 +106,25 @@ mod tests {
     use super::*;
     use crate::cobblestone::layout::PREFIX_BYTES;
     use crate::cobblestone::open;
+    use crate::kdf::ExpandKey;
     use crate::secret::SecretKey;
 
     const SALT: [u8; 24] = [3; 24];
     const BINDING: [&[u8]; 3] = [b"b", b"", b""];
 
+    fn key() -> ExpandKey {
+        ExpandKey::new(&SecretKey::copy_from(&[1; 32]))
+    }
+
     fn sealer<W: Write>(writer: W) -> Sealer<W> {
-        let (key, commitment) = MessageKey::derive(&SecretKey::copy_from(&[1; 32]), &SALT, &BINDING).unwrap();
+        let (key, commitment) = MessageKey::derive(&key(), &SALT, &BINDING).unwrap();
         Sealer::start(writer, key, &[&SALT, &commitment]).unwrap()
     }
 
     #[test]
     fn a_stream_is_the_message_sealed_in_memory_however_it_is_cut() {
         let plaintext: Vec<u8> = (0..=u8::MAX).cycle().take(40_000).collect();
-        let key = SecretKey::copy_from(&[1; 32]);
-        let expected = crate::cobblestone::seal(&key, &SALT, b"", &BINDING, &plaintext).unwrap();
+        let expected = crate::cobblestone::seal(&key(), &SALT, b"", &BINDING, &plaintext).unwrap();
         for piece in [1, 7, 4_096, 16_383, 16_384, 16_385, 40_000] {
             let mut sealer = sealer(Vec::new());
             plaintext.chunks(piece).for_each(|piece| sealer.write_all(piece).unwrap());
@@ -134,7 +138,7 @@ mod tests {
         for length in [0, 100, 16_384, 20_000] {
             let mut sealed = Vec::new();
             sealer(&mut sealed).write_all(&vec![0; length]).unwrap();
-            assert!(open(&SecretKey::copy_from(&[1; 32]), &BINDING, &sealed).is_err(), "{length}");
+            assert!(open(&key(), &BINDING, &sealed).is_err(), "{length}");
         }
     }
 

@@ -10,7 +10,7 @@ use crate::cobblestone::{self, Binding, MessageKey, Refusal, SealRefusal};
 use crate::context::{Context, ContextError, MAX_CONTEXT_BYTES};
 use crate::error::{OpenError, SealError};
 use crate::header::{HEADER_BYTES, Header, Suite};
-use crate::kdf::{self, Broken};
+use crate::kdf::{self, Broken, ExpandKey};
 use crate::observer::{Event, Observer};
 use crate::opener::Opener;
 use crate::sealer::Sealer;
@@ -57,7 +57,7 @@ pub(crate) struct KeyName {
 struct RecordKeys {
     /// `lp(tenant) || lp(purpose)`: the middle of every binding.
     names: Vec<u8>,
-    cobblestone: SecretKey,
+    cobblestone: ExpandKey,
 }
 
 /// Stops the handles of a key that are out already.
@@ -101,7 +101,7 @@ impl TenantKey {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Broken> {
         let names = kdf::encode_names(&name.tenant, &name.purpose);
-        let cobblestone = kdf::record_key(tenant_key, Suite::Cobblestone256.byte())?;
+        let cobblestone = ExpandKey::new(&kdf::record_key(tenant_key, Suite::Cobblestone256.byte())?);
         Ok(Self { name: Arc::new(name), keys: Arc::new(RecordKeys { names, cobblestone }), lock, observer })
     }
 

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::layout::PREFIX_BYTES;
 use super::{Binding, MessageKey, Refusal, open};
+use crate::kdf::ExpandKey;
 use crate::opener::Opener;
 use crate::secret::SecretKey;
 use crate::seek::SeekOpener;
@@ -33,7 +34,7 @@ fn wycheproof_chunked_encryption_aes_256_gcm() {
     for test in tests {
         let vector = Vector::parse(test);
         if let Some(key) = SecretKey::try_from_slice(&vector.key) {
-            vector.run(&key);
+            vector.run(&ExpandKey::new(&key));
             run += 1;
         } else {
             assert!(EXCEPTIONS.iter().any(|(flag, _)| vector.has(flag)), "vector {} has no key", vector.id);
@@ -93,7 +94,7 @@ impl Vector {
         self.flags.iter().any(|has| has == flag)
     }
 
-    fn run(&self, key: &SecretKey) {
+    fn run(&self, key: &ExpandKey) {
         let binding: Binding<'_> = [&self.context, b"", b""];
         match open(key, &binding, &self.message) {
             Ok(plaintext) => {

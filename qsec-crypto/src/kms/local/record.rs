@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::cobblestone;
-use crate::kdf::{expand, subkey};
+use crate::kdf::{ExpandKey, expand, subkey};
 use crate::kms::KmsError;
 use crate::secret::{SecretKey, random};
 use crate::store::{LocalKeyRow, StoreError};
@@ -107,7 +107,7 @@ struct MaterialBody {
 
 /// What the root key is for: one derived key for material, one for rows, and an id that tells roots apart.
 pub(super) struct Sealing {
-    material_key: SecretKey,
+    material_key: ExpandKey,
     record_key: SecretKey,
     root_id: String,
 }
@@ -117,7 +117,7 @@ impl Sealing {
         let mut root_id = [0; 16];
         expand(root, &[ROOT_ID_LABEL], &mut root_id)?;
         Ok(Self {
-            material_key: subkey(root, &[MATERIAL_LABEL])?,
+            material_key: ExpandKey::new(&subkey(root, &[MATERIAL_LABEL])?),
             record_key: subkey(root, &[RECORD_LABEL])?,
             root_id: STANDARD_NO_PAD.encode(root_id),
         })

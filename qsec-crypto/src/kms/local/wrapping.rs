@@ -7,6 +7,7 @@
 
 use crate::cobblestone;
 use crate::header::{LOCAL_KMS_SUITE, MAGIC};
+use crate::kdf::ExpandKey;
 use crate::kms::KmsError;
 use crate::secret::{Secret, SecretKey};
 
@@ -40,14 +41,14 @@ pub(super) fn wrap(
 ) -> Result<Vec<u8>, KmsError> {
     let names = [&id[..], &version.to_be_bytes()].concat();
     let header = [&[MAGIC, LOCAL_KMS_SUITE], &names[..]].concat();
-    cobblestone::seal(material, salt, &header, &[LABEL, &names, context], key.expose_secret())
+    cobblestone::seal(&ExpandKey::new(material), salt, &header, &[LABEL, &names, context], key.expose_secret())
         .map_err(|_| KmsError::Internal { what: "a key can be wrapped" })
 }
 
 pub(super) fn unwrap(material: &SecretKey, blob: &[u8], context: &[u8]) -> Option<Secret> {
     let (header, message) = blob.split_at_checked(NAMES_BYTES)?;
     let names = header.get(2..)?;
-    let key = Zeroizing::new(cobblestone::open(material, &[LABEL, names, context], message).ok()?);
+    let key = Zeroizing::new(cobblestone::open(&ExpandKey::new(material), &[LABEL, names, context], message).ok()?);
     Some(Secret::copy_from(&key))
 }
 
