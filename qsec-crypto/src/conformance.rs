@@ -1,6 +1,6 @@
 //! What a conformance suite answers: one row per requirement, and none of them silently left out.
 //!
-//! The suites are [`crate::kms::conformance`] for anything that implements [`crate::Kms`], and
+//! The suites are [`crate::kms::conformance`] for anything that implements [`crate::kms::Kms`], and
 //! [`crate::store::conformance`] for the stores.
 
 use std::fmt;

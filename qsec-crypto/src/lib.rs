@@ -1,4 +1,76 @@
 //! Can this tenant's bytes be read, and by which key?
+//!
+//! Envelope encryption for many tenants, under keys that each tenant may own. A tenant's key is wrapped by a KMS key; each
+//! message has a key of its own, derived from it and bound to tenant, purpose, key version and the record it belongs to.
+//! Disabling a key, here or at the KMS, stops its use; a new KMS key or region costs a few calls and touches no record.
+//!
+//! It does **not** encrypt data in motion, search in sealed data, hide the length of what is sealed, or protect a process
+//! from someone who reads its memory while a key is in use. It reads no clock, no environment and no configuration, and
+//! has no runtime of its own.
+//!
+//! # Example
+//!
+//! ```
+//! use std::sync::Arc;
+//! use qsec_crypto::kms::{LocalKms, RootKey};
+//! use qsec_crypto::{Context, KeyRecords, Keyring, MemoryStore, Purpose, TenantId};
+//!
+//! # pollster::block_on(async {
+//! # let now = std::time::SystemTime::UNIX_EPOCH;
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("root.key");
+//! # std::fs::write(&path, "07".repeat(32))?;
+//! # #[cfg(unix)]
+//! # std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+//! let kms = Arc::new(LocalKms::open(RootKey::from_file(path)?, MemoryStore::new())?);
+//! let key_id = kms.create_key(now).await?;
+//! let keys = Keyring::new(TenantId::new("acme")?, kms, KeyRecords::in_memory()?);
+//! keys.create(&[key_id], &[Purpose::data()], now).await?;
+//! let context = Context::from([("table", "orders"), ("row", "17")]);
+//!
+//! let key = keys.current(&Purpose::data(), now).await?;       // a KMS call only when cold
+//! let sealed = key.seal(b"4,200 EUR", &context)?;             // never waits
+//!
+//! let key = keys.for_sealed(&sealed, &Purpose::data(), now).await?;
+//! assert_eq!(key.open(&sealed, &context)?, b"4,200 EUR");
+//! assert!(key.open(&sealed, &Context::from([("table", "orders"), ("row", "18")])).is_err());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # }).unwrap();
+//! ```
+//!
+//! # Where things are
+//!
+//! | to | use |
+//! |---|---|
+//! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
+//! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
+//! | do without KMS and store | [`RawKey`] |
+//! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
+//! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
+//! | know what happens | [`Observer`], [`Event`], [`inspect`] |
+//! | hold secrets | [`Secret`], [`SecretKey`] |
+//!
+//! # Guarantees and limits
+//!
+//! - **Format.** Sealed bytes are a 6-byte header and a [C2SP chunked encryption] message, Cobblestone-256: any conforming
+//!   implementation opens them with the derived key. 78 bytes of overhead and 16 for each full 16 KiB; up to 64 TiB; 2⁸⁰
+//!   messages for each key version.
+//! - **Nothing unverified leaves.** A whole message opens whole or not at all; a stream gives out each 16 KiB when it has
+//!   verified, and fails at its end if that end is not the one that was sealed. A failed open says [`OpenError::NotOpened`]
+//!   and nothing more; the reason goes to the [`Observer`].
+//! - **One key is tried**: the one that the caller's tenant, purpose and the header's version name. The message commits to it.
+//! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
+//!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
+//! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
+//!   than one that was seen.
+//! - **Secrets** are erased when dropped. `ring` expands the key of a message into state of its own, on the stack or in a
+//!   stream, that it does not erase.
+//!
+//! # Features
+//!
+//! None yet: everything here is the default.
+//!
+//! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 
 #![cfg_attr(
     not(test),
@@ -15,14 +87,47 @@
     )
 )]
 
+mod cobblestone;
 pub mod conformance;
+mod context;
+mod error;
+mod header;
+mod inspect;
 mod join;
+mod kdf;
+mod key_file;
+pub mod keyring;
+pub mod kms;
 mod memory;
+mod observer;
+mod opener;
+mod raw_key;
+mod sealer;
 mod secret;
+mod seek;
+mod stopped;
 pub mod store;
 mod tenant;
+mod tenant_key;
+mod timestamp;
 
+pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
+pub use error::{OpenError, SealError};
+pub use header::Suite;
+pub use inspect::{Inspection, MAX_INSPECT_BYTES, inspect};
+pub use key_file::KeyFileError;
+pub use keyring::{
+    KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Rotation, TenantKeyState, VersionDescription,
+    VersionState, WrappingDescription, WrappingRole, check_deletion_days,
+};
 pub use memory::MemoryStore;
+pub use observer::{Event, Observer};
+pub use opener::Opener;
+pub use raw_key::RawKey;
+pub use sealer::Sealer;
 pub use secret::{RandomError, Secret, SecretKey};
+pub use seek::SeekOpener;
+pub use stopped::{Stopped, StoppedBy, StoppedState};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
 pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};
+pub use tenant_key::TenantKey;

@@ -35,6 +35,11 @@ impl TenantId {
         checked(id.into()).map(Self)
     }
 
+    /// The tenant of raw keys, unless another is named.
+    pub(crate) fn raw() -> Self {
+        Self("raw".to_owned())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,0 +1,148 @@
+//! What there is to say about a tenant's keys.
+
+use std::time::SystemTime;
+
+use crate::keyring::record::{TenantKeyState, VersionState, Wrapping, WrappingRole};
+use crate::keyring::records::Snapshot;
+use crate::keyring::{KeyError, Keyring};
+use crate::kms::{KeyId, KmsKeyState};
+use crate::stopped::{StoppedBy, StoppedState};
+use crate::tenant::{Purpose, TenantId};
+
+/// A tenant's keys: their binding, the states that decide, and every version. Made by [`Keyring::describe`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeyringDescription {
+    /// Whose keys they are.
+    pub tenant: TenantId,
+    /// The state that counts: of the tenant's own and those of the KMS keys, the one that wins.
+    pub state: TenantKeyState,
+    /// Who is in a state that stops the keys; empty if they can be used.
+    pub by: Vec<StoppedBy>,
+    /// The provider of the KMS keys.
+    pub provider: String,
+    /// The KMS keys: primary first, then replicas.
+    pub key_ids: Vec<KeyId>,
+    /// Where the KMS is reached, if not at its usual place.
+    pub endpoint: Option<String>,
+    /// When the keys were made.
+    pub created: SystemTime,
+    /// When they will be destroyed, if the tenant waits for that.
+    pub deletion_date: Option<SystemTime>,
+    /// What the KMS answers for each of its keys, in the order of `key_ids`.
+    pub kms: Vec<KmsKeyAnswer>,
+    /// Every version of every purpose, by purpose and number.
+    pub versions: Vec<VersionDescription>,
+}
+
+/// What a KMS answers when asked for one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KmsKeyAnswer {
+    /// The key.
+    pub key_id: KeyId,
+    /// Its state, or the code of the error.
+    pub state: Result<KmsKeyState, &'static str>,
+    /// When it will be destroyed, if it waits for that.
+    pub deletion_date: Option<SystemTime>,
+}
+
+/// One key version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct VersionDescription {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// Its number.
+    pub version: u32,
+    /// Its state.
+    pub state: VersionState,
+    /// When it was made.
+    pub created: SystemTime,
+    /// Under which KMS keys it is.
+    pub wrappings: Vec<WrappingDescription>,
+}
+
+/// A key version under one KMS key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WrappingDescription {
+    /// The provider of the KMS key.
+    pub provider: String,
+    /// The KMS key.
+    pub key_id: KeyId,
+    /// Where it stands in the order of use.
+    pub role: WrappingRole,
+    /// When it was last unwrapped and compared for the record.
+    pub verified: SystemTime,
+}
+
+impl Keyring {
+    /// What there is to say about the tenant's keys, asked of store and KMS now. A KMS that does not answer is described
+    /// as such; the rest is there all the same.
+    ///
+    /// # Errors
+    /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails.
+    pub async fn describe(&self, now: SystemTime) -> Result<KeyringDescription, KeyError> {
+        let records = self.load(now).await?;
+        let mut kms = Vec::new();
+        for key_id in &records.binding.key_ids {
+            let answer = self.kms.describe(key_id, now).await;
+            let deletion_date = answer.as_ref().ok().and_then(crate::kms::KmsKeyDescription::deletion_date);
+            let state = answer.map(|key| key.state()).map_err(|error| error.code());
+            kms.push(KmsKeyAnswer { key_id: key_id.clone(), state, deletion_date });
+        }
+        Ok(describe(&records, kms))
+    }
+}
+
+fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
+    let binding = &records.binding;
+    let by_kms = kms.iter().filter_map(|answer| state_of(answer.state)).max();
+    let by_tenant = binding.state.stopped();
+    let by = [(by_tenant, StoppedBy::Tenant), (by_kms, StoppedBy::Kms)];
+    let versions = records.versions.values().map(|version| VersionDescription {
+        purpose: version.purpose.clone(),
+        version: version.version,
+        state: version.state,
+        created: version.created,
+        wrappings: version.wrappings.iter().map(wrapping).collect(),
+    });
+    KeyringDescription {
+        tenant: binding.tenant.clone(),
+        state: match by_tenant.max(by_kms) {
+            None => TenantKeyState::Active,
+            Some(StoppedState::Disabled) => TenantKeyState::Disabled,
+            Some(StoppedState::PendingDeletion) => TenantKeyState::PendingDeletion,
+            Some(StoppedState::Destroyed) => TenantKeyState::Destroyed,
+        },
+        by: by.into_iter().filter_map(|(state, by)| state.map(|_| by)).collect(),
+        provider: binding.provider.clone(),
+        key_ids: binding.key_ids.clone(),
+        endpoint: binding.endpoint.clone(),
+        created: binding.created,
+        deletion_date: binding.deletion_date.or_else(|| kms.iter().find_map(|answer| answer.deletion_date)),
+        kms,
+        versions: versions.collect(),
+    }
+}
+
+fn wrapping(wrapping: &Wrapping) -> WrappingDescription {
+    WrappingDescription {
+        provider: wrapping.provider.clone(),
+        key_id: wrapping.key_id.clone(),
+        role: wrapping.role,
+        verified: wrapping.verified,
+    }
+}
+
+/// The stop that a KMS key's state is. A key that waits for its material counts as disabled; one that is unavailable may
+/// come back by itself, and is no state.
+fn state_of(state: Result<KmsKeyState, &'static str>) -> Option<StoppedState> {
+    match state.ok()? {
+        KmsKeyState::Enabled | KmsKeyState::Unavailable => None,
+        KmsKeyState::Disabled | KmsKeyState::PendingImport => Some(StoppedState::Disabled),
+        KmsKeyState::PendingDeletion => Some(StoppedState::PendingDeletion),
+        KmsKeyState::Destroyed => Some(StoppedState::Destroyed),
+    }
+}

@@ -1,0 +1,12 @@
+//! The crate from outside, as its users see it.
+
+mod conformance;
+mod faults;
+mod keyring;
+mod local_kms;
+mod model;
+mod records;
+mod revocation;
+mod streams;
+mod tampering;
+mod world;

@@ -1,0 +1,148 @@
+//! Who can write the database can do no harm but lose rows.
+
+use qsec_crypto::{KeyRecords, KeyRow, KeyStore, Keyring, SecretKey};
+
+use crate::world::{World, at, data, tenant};
+
+async fn rows(world: &World) -> Vec<KeyRow> {
+    world.store.load(&tenant("acme")).await.unwrap()
+}
+
+/// Replaces all rows, as someone with the database in hand would.
+async fn put(world: &World, rows: &[KeyRow]) {
+    world.store.erase(&tenant("acme")).await.unwrap();
+    for row in rows {
+        for generation in 1..=row.generation {
+            let row = KeyRow { generation, ..row.clone() };
+            world.store.write(&tenant("acme"), &[row]).await.unwrap();
+        }
+    }
+}
+
+async fn is_forged(keys: &Keyring, what: &str) {
+    keys.forget();
+    let error = keys.current(&data(), at(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.is_retryable()), ("key_record_forged", false), "{what}: {error}");
+    for answer in [keys.enable(at(1)).await, keys.destroy(at(1)).await, keys.describe(at(1)).await.map(|_| ())] {
+        assert_eq!(answer.unwrap_err().code(), "key_record_forged", "{what}");
+    }
+}
+
+#[test]
+fn every_changed_byte_of_every_row_is_noticed() {
+    let world = World::new();
+    pollster::block_on(async {
+        let good = rows(&world).await;
+        for number in 0..good.len() {
+            for at in 0..good[number].body.len() + 32 {
+                let mut bad = good.clone();
+                let row = &mut bad[number];
+                let length = row.body.len();
+                if at < length {
+                    row.body[at] ^= 1;
+                } else {
+                    row.mac[at - length] ^= 1;
+                }
+                put(&world, &bad).await;
+                let error = world.other_node().current(&data(), crate::world::at(1)).await.unwrap_err();
+                assert_eq!(error.code(), "key_record_forged", "row {number}, byte {at}");
+            }
+        }
+        put(&world, &good).await;
+        assert!(world.other_node().current(&data(), at(1)).await.is_ok());
+    });
+}
+
+#[test]
+fn rows_that_are_missing_added_renamed_or_of_another_tenant_are_noticed() {
+    let world = World::new();
+    pollster::block_on(async {
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        let good = rows(&world).await;
+        let names: Vec<&str> = good.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["binding", "data/1", "data/2"]);
+        let [binding, first, second] = [0, 1, 2].map(|number| good[number].clone());
+        let named = |row: &KeyRow, name: &str| KeyRow { name: name.to_owned(), ..row.clone() };
+        for (what, rows) in [
+            ("without binding", vec![first.clone(), second.clone()]),
+            ("without the newest version", vec![binding.clone(), first.clone()]),
+            ("without an old version", vec![binding.clone(), second.clone()]),
+            ("a version twice", vec![binding.clone(), first.clone(), second.clone(), named(&second, "data/3")]),
+            ("versions renamed", vec![binding.clone(), named(&second, "data/1"), named(&first, "data/2")]),
+            ("binding as a version", vec![binding.clone(), first.clone(), named(&binding, "data/2")]),
+            ("a version as binding", vec![named(&first, "binding"), first.clone(), second.clone()]),
+        ] {
+            put(&world, &rows).await;
+            is_forged(&world.other_node(), what).await;
+        }
+
+        // Another tenant's rows are authentic, and not this tenant's.
+        let other = Keyring::new(tenant("other"), world.kms.clone(), world.records.clone());
+        other.create(&world.key_ids, &[data()], at(0)).await.unwrap();
+        let of_other = world.store.load(&tenant("other")).await.unwrap();
+        put(&world, &of_other).await;
+        is_forged(&world.other_node(), "rows of another tenant").await;
+    });
+}
+
+#[test]
+fn an_old_row_put_back_is_noticed_by_who_has_seen_the_newer() {
+    let world = World::new();
+    pollster::block_on(async {
+        let enabled = rows(&world).await;
+        world.keys.disable(at(0)).await.unwrap();
+        put(&world, &enabled).await;
+        is_forged(&world.keys, "binding put back").await;
+        // Sharing the records shares what was seen.
+        let sibling = Keyring::new(tenant("acme"), world.kms.clone(), world.records.clone());
+        is_forged(&sibling, "binding put back, another keyring").await;
+    });
+}
+
+#[test]
+fn records_under_another_mac_key_are_not_believed() {
+    let world = World::new();
+    pollster::block_on(async {
+        let records = KeyRecords::new(world.store.clone(), SecretKey::copy_from(&[9; 32]));
+        let keys = Keyring::new(tenant("acme"), world.kms.clone(), records);
+        is_forged(&keys, "another MAC key").await;
+    });
+}
+
+#[test]
+fn of_two_nodes_that_rotate_at_once_one_is_told_and_nothing_is_mixed() {
+    let world = World::new();
+    pollster::block_on(async {
+        let before = rows(&world).await;
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        // A writer that read before: the store refuses all of its rows.
+        let late: Vec<KeyRow> =
+            before.iter().map(|row| KeyRow { generation: row.generation + 1, ..row.clone() }).collect();
+        assert!(world.store.write(&tenant("acme"), &late).await.is_err());
+        assert_eq!(world.keys.current(&data(), at(0)).await.unwrap().version(), 2);
+        assert_eq!(world.other_node().current(&data(), at(0)).await.unwrap().version(), 2);
+    });
+}
+
+#[test]
+fn a_record_is_the_json_of_the_format() {
+    let world = World::new();
+    pollster::block_on(async {
+        let rows = rows(&world).await;
+        let texts: Vec<&str> = rows.iter().map(|row| std::str::from_utf8(&row.body).unwrap()).collect();
+        let [primary, replica] = [0, 1].map(|number| world.key_ids[number].as_str());
+        let binding = format!(
+            "{{\"tenant\":\"acme\",\"state\":\"active\",\"provider\":\"internal\",\"key_ids\":[\"{primary}\",\"{replica}\"],\
+             \"endpoint\":null,\"created\":\"2030-01-01T00:00:00Z\",\"deletion_date\":null,\
+             \"purposes\":[{{\"purpose\":\"data\",\"newest\":1}}],\"generation\":1}}"
+        );
+        assert_eq!(texts[0], binding);
+        let version = "{\"tenant\":\"acme\",\"purpose\":\"data\",\"version\":1,\"state\":\"active\",\
+                       \"created\":\"2030-01-01T00:00:00Z\",\"key_check\":\"";
+        assert!(texts[1].starts_with(version), "{}", texts[1]);
+
+        let lp = [b"qsec/v1/key-record\0\x04acme", rows[0].body.as_slice()].concat();
+        let mac = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[8; 32]), &lp);
+        assert_eq!(mac.as_ref(), rows[0].mac);
+    });
+}

@@ -1,0 +1,195 @@
+//! When a stop takes effect: here at once, elsewhere within the bounds that are promised.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime};
+
+use qsec_crypto::kms::{KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
+use qsec_crypto::store::BoxFuture;
+use qsec_crypto::{Context, KeyError, Keyring, SecretKey, Stopped, StoppedBy, StoppedState};
+
+use crate::world::{World, at, data, tenant};
+
+async fn code(keys: &Keyring, seconds: u64) -> Result<(), &'static str> {
+    keys.current(&data(), at(seconds)).await.map(|_| ()).map_err(|error| error.code())
+}
+
+#[test]
+fn disabled_key_does_not_open_nor_seal_also_where_it_is_out_already() {
+    let world = World::new();
+    pollster::block_on(async {
+        let out = world.keys.current(&data(), at(0)).await.unwrap();
+        let sealed = out.seal(b"x", &Context::empty()).unwrap();
+        world.keys.disable(at(0)).await.unwrap();
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+        assert_eq!(out.open(&sealed, &Context::empty()).unwrap_err().code(), "key_disabled");
+        let error = world.keys.current(&data(), at(0)).await.unwrap_err();
+        let KeyError::Stopped(stopped) = error else { panic!("{error}") };
+        assert_eq!((stopped.state, stopped.by), (StoppedState::Disabled, StoppedBy::Tenant));
+        assert_eq!(world.kms.calls(), 1, "a locked tenant costs no call");
+
+        world.keys.enable(at(1)).await.unwrap();
+        let again = world.keys.current(&data(), at(1)).await.unwrap();
+        assert_eq!(again.open(&sealed, &Context::empty()).unwrap(), b"x");
+        assert!(out.open(&sealed, &Context::empty()).is_err(), "what was stopped stays stopped");
+    });
+}
+
+#[test]
+fn stop_of_another_node_holds_within_5_seconds_or_at_once_when_told() {
+    let world = World::new();
+    pollster::block_on(async {
+        let other = world.other_node();
+        assert_eq!(code(&other, 0).await, Ok(()));
+        let out = other.current(&data(), at(0)).await.unwrap();
+        world.keys.disable(at(1)).await.unwrap();
+        assert_eq!(code(&other, 4).await, Ok(()));
+        assert_eq!(code(&other, 5).await, Err("key_disabled"));
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+
+        world.keys.enable(at(6)).await.unwrap();
+        other.forget();
+        assert_eq!(code(&other, 6).await, Ok(()));
+        world.keys.disable(at(7)).await.unwrap();
+        other.forget();
+        assert_eq!(code(&other, 7).await, Err("key_disabled"));
+    });
+}
+
+#[test]
+fn rotation_of_another_node_retires_what_is_out_here() {
+    let world = World::new();
+    pollster::block_on(async {
+        let other = world.other_node();
+        let out = other.current(&data(), at(0)).await.unwrap();
+        world.keys.rotate(&data(), at(1)).await.unwrap();
+        assert_eq!(other.current(&data(), at(5)).await.unwrap().version(), 2);
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "usage");
+    });
+}
+
+#[test]
+fn stop_at_the_kms_holds_within_the_revocation_bound() {
+    for bound in [0, 1, 60, 300] {
+        let world = World::new();
+        let keys = Keyring::new(tenant("acme"), world.kms.clone(), world.records.clone());
+        let keys = keys.with_revocation_bound(Duration::from_secs(bound)).unwrap();
+        pollster::block_on(async {
+            assert_eq!(code(&keys, 0).await, Ok(()));
+            let out = keys.current(&data(), at(0)).await.unwrap();
+            world.local.disable(&world.key_ids[0], at(0)).await.unwrap();
+            if bound > 0 {
+                assert_eq!(code(&keys, bound - 1).await, Ok(()), "bound {bound}");
+            }
+            let error = keys.current(&data(), at(bound)).await.unwrap_err();
+            let KeyError::Stopped(Stopped { state, by, key_id, .. }) = error else { panic!("{error}") };
+            assert_eq!((state, by), (StoppedState::Disabled, StoppedBy::Kms), "bound {bound}");
+            assert_eq!(key_id.as_ref(), Some(&world.key_ids[0]));
+            assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+
+            world.local.enable(&world.key_ids[0], at(bound)).await.unwrap();
+            assert_eq!(code(&keys, bound).await, Ok(()), "enabling restores");
+        });
+    }
+}
+
+#[test]
+fn bound_beyond_300_seconds_is_refused() {
+    let world = World::new();
+    let keys = Keyring::new(tenant("acme"), world.kms.clone(), world.records.clone());
+    assert_eq!(keys.with_revocation_bound(Duration::from_millis(300_001)).unwrap_err().code(), "usage");
+}
+
+#[test]
+fn enabling_one_of_tenant_and_kms_does_not_enable_the_other() {
+    let world = World::new();
+    pollster::block_on(async {
+        world.keys.disable(at(0)).await.unwrap();
+        world.local.disable(&world.key_ids[0], at(0)).await.unwrap();
+        let by = |error| {
+            let KeyError::Stopped(stopped) = error else { panic!("{error}") };
+            stopped.by
+        };
+        assert_eq!(by(world.keys.current(&data(), at(0)).await.unwrap_err()), StoppedBy::Tenant);
+        world.keys.enable(at(0)).await.unwrap();
+        assert_eq!(by(world.keys.current(&data(), at(0)).await.unwrap_err()), StoppedBy::Kms);
+        world.local.enable(&world.key_ids[0], at(0)).await.unwrap();
+        assert_eq!(code(&world.keys, 0).await, Ok(()));
+    });
+}
+
+#[test]
+fn a_clock_that_goes_back_never_lengthens_a_life() {
+    let world = World::new();
+    pollster::block_on(async {
+        assert_eq!(code(&world.keys, 1_000).await, Ok(()));
+        world.local.disable(&world.key_ids[0], at(1_000)).await.unwrap();
+        assert_eq!(code(&world.keys, 1_050).await, Ok(()));
+        assert_eq!(code(&world.keys, 900).await, Err("key_disabled"), "the cache did not survive the step back");
+        world.local.enable(&world.key_ids[0], at(900)).await.unwrap();
+        assert_eq!(code(&world.keys, 900).await, Ok(()));
+
+        // A clock far ahead, once, must not keep a key alive until the others are there.
+        assert_eq!(code(&world.keys, 1_000_000).await, Ok(()));
+        world.local.disable(&world.key_ids[0], at(901)).await.unwrap();
+        assert_eq!(code(&world.keys, 901).await, Err("key_disabled"));
+    });
+}
+
+/// Disables the tenant while an unwrap is under way, after the KMS has said yes.
+#[derive(Debug)]
+struct DisablesMidway {
+    kms: Arc<dyn Kms>,
+    admin: Keyring,
+    node: OnceLock<Arc<Keyring>>,
+}
+
+impl Kms for DisablesMidway {
+    fn provider(&self) -> &'static str {
+        self.kms.provider()
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        key: &'a SecretKey,
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Wrapped, KmsError>> {
+        self.kms.wrap(key_id, key, context, now)
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        blob: &'a [u8],
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Unwrapped, KmsError>> {
+        Box::pin(async move {
+            let unwrapped = self.kms.unwrap(key_id, blob, context, now).await;
+            self.admin.disable(now).await.unwrap();
+            self.node.get().unwrap().forget();
+            unwrapped
+        })
+    }
+
+    fn describe<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>> {
+        self.kms.describe(key_id, now)
+    }
+}
+
+#[test]
+fn a_load_that_returns_after_a_stop_is_discarded() {
+    let world = World::new();
+    let kms = Arc::new(DisablesMidway { kms: world.kms.clone(), admin: world.other_node(), node: OnceLock::default() });
+    let node = Arc::new(Keyring::new(tenant("acme"), kms.clone(), world.records.clone()));
+    kms.node.set(node.clone()).unwrap();
+    pollster::block_on(async {
+        assert_eq!(code(&node, 0).await, Err("key_disabled"));
+        assert_eq!(world.kms.calls(), 1);
+    });
+}
