@@ -9,7 +9,10 @@ pub(crate) const DAY_SECONDS: u64 = 86_400;
 
 /// The clock of the machine. The only place of the library that reads it: everything that decides takes `now` from its
 /// caller, and only what a room observes by itself has no caller to ask.
-#[expect(clippy::disallowed_methods, reason = "events that a room observes by itself have no caller who knows the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "events that a room observes by itself have no caller who knows the time"
+)]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use qsec_audit::{
     Actor, Event, HeadStore, LogKeys, MacKey, Origin, Receipt, Report, SigningKey, VerifyOptions, catalogue,
 };
-use qsec_authz::{LivePolicy, Policy};
+use qsec_authz::{LivePolicy, Snapshot};
 use qsec_crypto::kms::{LocalKms, RootKey};
 use qsec_crypto::{KeyRecords, Keyring, Secret};
 use qsec_pki::{Authority, CertificateRequest, Issued, LeafProfile, PrivateKey, TrustZone};
@@ -121,7 +121,7 @@ impl Deployment {
         let recorder = open_recorder(&home, &facts, &vault, &store, now).await?;
         let (authority, zone) = open_authority(&vault, &store, &recorder, now).await?;
         let token_keys = vault.sealing(ServicePurpose::TokenSigning, now).await?;
-        let policies = LivePolicy::new(Policy::empty().compile()?);
+        let policies = LivePolicy::new(Snapshot::default());
         let rooms = Mutex::new(HashMap::new());
         let inner = Inner { home, facts, store, kms, vault, token_keys, recorder, authority, zone, policies, rooms };
         let deployment = Self { inner: Arc::new(inner) };
@@ -292,7 +292,8 @@ async fn open_recorder(
 async fn open_signing_key(vault: &Vault, store: &Store, now: SystemTime) -> Result<SigningKey, Error> {
     let sealed = vault.sealing(ServicePurpose::AuditSign, now).await?;
     let seed = sealed.recall(store, LOG_SIGNING_KEY).await?;
-    let seed: &[u8; 32] = seed.as_slice().try_into().map_err(|_| Error::internal("the log's key has another length"))?;
+    let seed: &[u8; 32] =
+        seed.as_slice().try_into().map_err(|_| Error::internal("the log's key has another length"))?;
     Ok(SigningKey::from_seed(seed))
 }
 

@@ -160,7 +160,12 @@ impl Deployment {
         let lag = latest.and_then(|latest| latest.duration_since(now).ok()).unwrap_or_default();
         if lag > MAX_CLOCK_LAG {
             let detail = format!("is {} s behind what the store has seen", lag.as_secs());
-            return Ok(Check::found(CheckState::Fail, "clock", detail, "set the clock before anything is purged or issued"));
+            return Ok(Check::found(
+                CheckState::Fail,
+                "clock",
+                detail,
+                "set the clock before anything is purged or issued",
+            ));
         }
         Ok(Check::ok("clock", format!("says {}", rfc3339(now))))
     }

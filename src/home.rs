@@ -89,10 +89,8 @@ impl Home {
 
     /// The last act of a set-up: from now on the folder is a deployment.
     pub(crate) fn finish(&self, facts: &Facts) -> Result<(), HomeError> {
-        let text = serde_json::to_vec_pretty(facts).map_err(|error| HomeError::Damaged {
-            path: self.path.join(MARKER),
-            what: error.to_string(),
-        })?;
+        let text = serde_json::to_vec_pretty(facts)
+            .map_err(|error| HomeError::Damaged { path: self.path.join(MARKER), what: error.to_string() })?;
         self.write_private(MARKER, &text)
     }
 
@@ -147,7 +145,8 @@ impl Home {
 
     /// Removes what an interrupted set-up left. Only names that a set-up makes: a mistyped `--home` must not cost a folder.
     fn sweep(&self) -> Result<(), HomeError> {
-        let ours = ["root.key", "root.key.new", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "deployment.json.new"];
+        let ours =
+            ["root.key", "root.key.new", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "deployment.json.new"];
         for entry in fs::read_dir(&self.path).map_err(|source| HomeError::unreadable(&self.path, source))? {
             let entry = entry.map_err(|source| HomeError::unreadable(&self.path, source))?;
             let path = entry.path();
@@ -156,7 +155,9 @@ impl Home {
                 Some("lock") => Ok(()),
                 Some("audit") => fs::remove_dir_all(&path),
                 Some(name) if ours.contains(&name) => fs::remove_file(&path),
-                _ => return Err(HomeError::Damaged { path, what: "a new deployment needs an empty folder".to_owned() }),
+                _ => {
+                    return Err(HomeError::Damaged { path, what: "a new deployment needs an empty folder".to_owned() });
+                }
             };
             removed.map_err(|source| HomeError::unwritable(&path, source))?;
         }

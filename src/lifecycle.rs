@@ -292,7 +292,11 @@ impl TenantRecord {
         Some((self.body.deactivated_at?.time(), self.body.days?, self.body.purge_at?.time()))
     }
 
-    pub(crate) fn provisioning(new: &NewTenant, defaults: &Defaults<'_>, now: SystemTime) -> Result<Self, LifecycleError> {
+    pub(crate) fn provisioning(
+        new: &NewTenant,
+        defaults: &Defaults<'_>,
+        now: SystemTime,
+    ) -> Result<Self, LifecycleError> {
         check_id(&new.id)?;
         let name = new.name.clone().unwrap_or_else(|| new.id.clone());
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
@@ -436,11 +440,9 @@ impl Verb {
                 let days = i64::from(*days);
                 match from.body.purge_at {
                     None => moved!(TenantDeactivated).days(days).purge_at(due).by(actor),
-                    Some(previous) => moved!(TenantPurgeRescheduled)
-                        .days(days)
-                        .purge_at(due)
-                        .previous(previous.rfc3339())
-                        .by(actor),
+                    Some(previous) => {
+                        moved!(TenantPurgeRescheduled).days(days).purge_at(due).previous(previous.rfc3339()).by(actor)
+                    }
                 }
             }
             Self::Reactivate => moved!(TenantReactivated).by(actor),

@@ -58,7 +58,11 @@ impl Recorder {
     }
 
     /// Several events at once: they are handed over together, so that one write brings all of them to disk.
-    pub(crate) async fn durable_all(self: &Arc<Self>, events: Vec<Event>, now: SystemTime) -> Result<Vec<Receipt>, Error> {
+    pub(crate) async fn durable_all(
+        self: &Arc<Self>,
+        events: Vec<Event>,
+        now: SystemTime,
+    ) -> Result<Vec<Receipt>, Error> {
         let recorder = Arc::clone(self);
         let work = move || {
             let log = recorder.log(now)?;
@@ -98,7 +102,10 @@ impl Recorder {
     }
 
     fn opened(&self, now: SystemTime) -> Result<&Opened, Error> {
-        self.opened.get_or_init(|| self.open(now).map_err(Arc::new)).as_ref().map_err(|error| Error::Log(Arc::clone(error)))
+        self.opened
+            .get_or_init(|| self.open(now).map_err(Arc::new))
+            .as_ref()
+            .map_err(|error| Error::Log(Arc::clone(error)))
     }
 
     fn open(&self, now: SystemTime) -> Result<Opened, OpenLogError> {

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use qsec_audit::{MacKey, SealerError, StateSealer};
-use qsec_crypto::kms::{Kms, KeyId, LocalKms, WrappingContext};
+use qsec_crypto::kms::{KeyId, Kms, LocalKms, WrappingContext};
 use qsec_crypto::{Context, Purpose, RawKey, SecretKey, TenantId, TenantKey};
 use qsec_store::{SettingRow, SettingStore, Store};
 use serde::{Deserialize, Serialize};
@@ -38,14 +38,8 @@ pub(crate) enum ServicePurpose {
 }
 
 impl ServicePurpose {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::KeyRecords,
-        Self::AuditSign,
-        Self::AuditState,
-        Self::AuditEscrow,
-        Self::Authority,
-        Self::TokenSigning,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::KeyRecords, Self::AuditSign, Self::AuditState, Self::AuditEscrow, Self::Authority, Self::TokenSigning];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {

@@ -32,7 +32,8 @@ pub fn talk(
     let admit = Admit::ids(["svc/proxy/*"]);
     let server_config = Arc::new(server_zone.server_config(server, admit.clone())?);
     let zone = server_zone.clone();
-    let serving = thread::spawn(move || serve(&listener, server_config, &zone, &admit, now).map_err(|error| error.to_string()));
+    let serving =
+        thread::spawn(move || serve(&listener, server_config, &zone, &admit, now).map_err(|error| error.to_string()));
     let answer = ask(address, client_zone, client);
     let peer = serving.join().map_err(|_| "the server stopped")?;
     match (peer, answer) {

@@ -115,9 +115,10 @@ async fn sign_in(story: &mut Story, platform: &Platform, now: SystemTime) -> Don
 
     let ben = acme.sign_in(&at_acme.token("ben", &["analysts"], now)?, now).await?;
     let ben = acme.authenticate(ben.session().token(), &Presented::bearer(), now).await?;
-    let gina = story.yes("gina, at globex", globex.sign_in(&at_globex.token("gina", &[], now)?, now).await, |signed_in| {
-        format!("through {}", signed_in.provider())
-    })?;
+    let gina =
+        story.yes("gina, at globex", globex.sign_in(&at_globex.token("gina", &[], now)?, now).await, |signed_in| {
+            format!("through {}", signed_in.provider())
+        })?;
     let gina = globex.authenticate(gina.session().token(), &Presented::bearer(), now).await?;
 
     let foreign = at_globex.token("ana", &["analysts"], now)?;
@@ -142,7 +143,11 @@ fn roles_and_rows(story: &mut Story, platform: &Platform, people: &People, now: 
     story.yes("ben changes it", acme.decide(&people.ben, Action::Update, app(), now), by)?;
     let ben = acme.decide(&people.ben, Action::Read, app(), now)?;
     let gina = globex.decide(&people.gina, Action::Read, ResourceRef::id("outlook"), now)?;
-    story.no("gina reads an app of acme's", globex.decide(&people.gina, Action::Read, app(), now), "resource_unknown")?;
+    story.no(
+        "gina reads an app of acme's",
+        globex.decide(&people.gina, Action::Read, app(), now),
+        "resource_unknown",
+    )?;
 
     let acme_access = access("access-acme.csv", figures)?;
     let globex_access = access("access-globex.csv", figures)?;
@@ -150,10 +155,15 @@ fn roles_and_rows(story: &mut Story, platform: &Platform, people: &People, now: 
         let columns: Vec<_> = table.columns().collect();
         format!("{} of {} rows; columns {}", table.rows(), figures.rows(), columns.join(", "))
     };
-    let hers = story.yes("the rows of ana: Europe, without income", acme.reduce(&ana, &acme_access, figures, now), shape)?;
+    let hers =
+        story.yes("the rows of ana: Europe, without income", acme.reduce(&ana, &acme_access, figures, now), shape)?;
     story.holds("no row of hers lies elsewhere", only(&hers, "Continent", &["Europe"]), "every continent is Europe")?;
     let his = story.yes("the rows of ben: Africa and Asia", acme.reduce(&ben, &acme_access, figures, now), shape)?;
-    story.holds("no row of his lies elsewhere", only(&his, "Continent", &["Africa", "Asia"]), "Africa and Asia only")?;
+    story.holds(
+        "no row of his lies elsewhere",
+        only(&his, "Continent", &["Africa", "Asia"]),
+        "Africa and Asia only",
+    )?;
     let ginas = globex.reduce(&gina, &globex_access, figures, now);
     story.yes("the rows of gina: the Americas, since 2002", ginas, shape)?;
     let swapped = acme.reduce(&gina, &acme_access, figures, now);
@@ -194,7 +204,13 @@ async fn sealed_files(story: &mut Story, platform: &Platform, folder: &Path, now
     Ok(Sealed { path, bytes, context })
 }
 
-async fn the_other_tenant(story: &mut Story, platform: &Platform, people: &People, sealed: &Sealed, now: SystemTime) -> Done {
+async fn the_other_tenant(
+    story: &mut Story,
+    platform: &Platform,
+    people: &People,
+    sealed: &Sealed,
+    now: SystemTime,
+) -> Done {
     story.chapter("The other tenant gets nothing");
     let globex = &platform.globex;
     let token = globex.authenticate(&people.ana_token, &Presented::bearer(), now).await;
@@ -208,7 +224,9 @@ async fn the_other_tenant(story: &mut Story, platform: &Platform, people: &Peopl
 async fn a_key_disabled(story: &mut Story, platform: &Platform, sealed: &Sealed, now: SystemTime) -> Done {
     story.chapter("A key disabled: the data is unreadable at once, and nothing is lost");
     let Platform { acme, operator, .. } = platform;
-    story.yes("disable acme's key", acme.disable_key(operator, now).await, |()| "recorded before it happened".to_owned())?;
+    story.yes("disable acme's key", acme.disable_key(operator, now).await, |()| {
+        "recorded before it happened".to_owned()
+    })?;
     story.no("open the file", acme.open(&sealed.bytes, &sealed.context, now).await, "key_disabled")?;
     story.no("seal another one", acme.seal(b"more", &sealed.context, now).await, "key_disabled")?;
     acme.enable_key(operator, now).await?;
@@ -245,7 +263,11 @@ async fn a_client_with_a_scope(story: &mut Story, platform: &Platform, now: Syst
     story.no("with scope `apps:read` it changes it", acme.decide(&narrow, Action::Update, app(), now), "scope")?;
     let greedy = b"grant_type=client_credentials&scope=admin_classic";
     let answer = acme.token_endpoint("POST", &headers, greedy, now).await?;
-    story.holds("a scope that was never registered is refused", answer.status() == 400, String::from_utf8_lossy(answer.body()))?;
+    story.holds(
+        "a scope that was never registered is refused",
+        answer.status() == 400,
+        String::from_utf8_lossy(answer.body()),
+    )?;
     Ok(())
 }
 
@@ -271,7 +293,9 @@ async fn machines_of_the_zone(story: &mut Story, platform: &Platform, now: Syste
 
     let zone = deployment.zone();
     let talked = machines::talk(zone, &engine, zone, &proxy, now);
-    story.yes("the proxy asks the engine", talked, |talk| format!("the engine saw {} and said `{}`", talk.peer.id(), talk.answer))?;
+    story.yes("the proxy asks the engine", talked, |talk| {
+        format!("the engine saw {} and said `{}`", talk.peer.id(), talk.answer)
+    })?;
 
     // A stranger with a root of its own, of the same name, and a leaf that looks the same.
     let foreign = Authority::create(Zone::parse("prod.internal")?, now)?.commit();
@@ -288,13 +312,23 @@ async fn machines_of_the_zone(story: &mut Story, platform: &Platform, now: Syste
     Ok(())
 }
 
-async fn a_tenant_deactivated(story: &mut Story, platform: &Platform, people: &People, sealed: &Sealed, now: SystemTime) -> Done {
+async fn a_tenant_deactivated(
+    story: &mut Story,
+    platform: &Platform,
+    people: &People,
+    sealed: &Sealed,
+    now: SystemTime,
+) -> Done {
     story.chapter("A tenant deactivated: everything of it is refused, nothing of it is lost");
     let Platform { deployment, acme, operator, .. } = platform;
-    story.yes("deactivate acme for 30 days", deployment.deactivate("acme", 30, "acme", operator, now).await, |record| {
-        let days = record.deactivation().map_or(0, |(_, days, _)| days);
-        format!("{}, to be purged in {days} days at the earliest", record.state().as_str())
-    })?;
+    story.yes(
+        "deactivate acme for 30 days",
+        deployment.deactivate("acme", 30, "acme", operator, now).await,
+        |record| {
+            let days = record.deactivation().map_or(0, |(_, days, _)| days);
+            format!("{}, to be purged in {days} days at the earliest", record.state().as_str())
+        },
+    )?;
     let token = acme.authenticate(&people.ana_token, &Presented::bearer(), now).await;
     story.no("ana's session", token, "tenant_inactive")?;
     let decided = acme.decide(&people.ana, Action::Read, ResourceRef::id("figures"), now);

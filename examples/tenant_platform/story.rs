@@ -53,7 +53,9 @@ impl Story {
                 println!("   no   {asked}\n        {code}: {error}");
                 Ok(())
             }
-            Err(error) => Err(Unexpected(format!("`{asked}` was refused as `{}`, not as `{code}`: {error}", error.code()))),
+            Err(error) => {
+                Err(Unexpected(format!("`{asked}` was refused as `{}`, not as `{code}`: {error}", error.code())))
+            }
             Ok(_) => Err(Unexpected(format!("`{asked}` was granted"))),
         }
     }
@@ -64,6 +66,11 @@ impl Story {
     }
 
     pub fn end(&self) {
-        println!("\nAll {} answers were the expected ones: {} yes, {} no.", self.granted + self.refused, self.granted, self.refused);
+        println!(
+            "\nAll {} answers were the expected ones: {} yes, {} no.",
+            self.granted + self.refused,
+            self.granted,
+            self.refused
+        );
     }
 }

@@ -32,13 +32,15 @@ pub struct Explanation {
 }
 
 impl Explanation {
-    pub(crate) fn new(decision: Decision, tenant: Option<&TenantSnapshot>, request: &Request) -> Self {
-        let mut groups: BTreeSet<String> = request.subject().token_groups().iter().cloned().collect();
+    pub(crate) fn new(
+        decision: Decision,
+        tenant: Option<&TenantSnapshot>,
+        groups: BTreeSet<String>,
+        request: &Request,
+    ) -> Self {
         let mut roles = BTreeSet::new();
         if let Some(tenant) = tenant {
-            let principal = Principal::new(tenant, request.subject());
-            groups.extend(principal.group_names().map(str::to_owned));
-            roles.extend(principal.role_names().map(str::to_owned));
+            roles.extend(Principal::new(tenant, request.subject()).role_names().map(str::to_owned));
         }
         Self { decision, rules: BTreeMap::new(), groups, roles }
     }

@@ -110,4 +110,5 @@ pub use request::{Context, MAX_REQUEST_BYTES, Request, RequestError, ResourceRef
 pub use resource::{AttributeValue, MAX_NAME_BYTES, Resource};
 pub use snapshot::Snapshot;
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
+pub use tables::client_scopes;
 pub use visible::Visible;

@@ -1,12 +1,13 @@
 //! A policy compiled to answer: immutable, shared, and never waiting.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::decision::{Allowed, Decision, Denied, DenyCode};
 use crate::explanation::Explanation;
 use crate::hash::IdMap;
 use crate::policy::{Policy, PolicyError};
-use crate::request::{Request, RequestError};
+use crate::request::{Request, RequestError, Subject};
 use crate::visible::Visible;
 
 mod compile;
@@ -15,6 +16,7 @@ pub(crate) mod principal;
 pub(crate) mod tenant;
 
 pub(crate) use judge::{Side, Stop, Verdict, owns};
+use principal::Principal;
 pub(crate) use tenant::TenantSnapshot;
 
 /// A policy that decides. Nothing in it changes; put it into an `Arc`, or into a [`crate::LivePolicy`].
@@ -71,7 +73,17 @@ impl Snapshot {
 
     /// The same decision, with what led to it.
     pub fn explain(&self, request: &Request) -> Explanation {
-        Explanation::new(self.decide(request), self.tenants.get(request.tenant()).map(|tenant| &**tenant), request)
+        let tenant = self.tenants.get(request.tenant()).map(|tenant| &**tenant);
+        Explanation::new(self.decide(request), tenant, self.groups_of(request.tenant(), request.subject()), request)
+    }
+
+    /// The groups of a subject, of its token and of the policy together, sorted: what section access may match.
+    pub fn groups_of(&self, tenant: &str, subject: &Subject) -> BTreeSet<String> {
+        let mut groups: BTreeSet<String> = subject.token_groups().iter().cloned().collect();
+        if let Some(tenant) = self.tenants.get(tenant) {
+            groups.extend(Principal::new(tenant, subject).group_names().map(str::to_owned));
+        }
+        groups
     }
 
     /// Which resources and spaces of the policy may it? Those of the type that [`Request::on_any`] names; of every

@@ -13,6 +13,7 @@ pub(crate) use kind::{Kind, Place};
 pub(crate) use matrix::{Cell, MATRIX};
 pub(crate) use permission::Permission;
 pub(crate) use role::TenantRole;
+pub use scope::client_scopes;
 pub(crate) use scope::{Level, Scope, narrowest};
 pub(crate) use space::{SpaceRole, SpaceType};
 

@@ -37,7 +37,11 @@ pub(crate) async fn open(global: &Global) -> Result<Deployment, Failure> {
 }
 
 /// Ends the log in order, whatever the command's outcome was: its refusal is an event too.
-pub(crate) async fn close<T>(deployment: Deployment, outcome: Result<T, Failure>, now: SystemTime) -> Result<T, Failure> {
+pub(crate) async fn close<T>(
+    deployment: Deployment,
+    outcome: Result<T, Failure>,
+    now: SystemTime,
+) -> Result<T, Failure> {
     let closed = deployment.close(now).await;
     let outcome = outcome?;
     closed?;

@@ -64,7 +64,9 @@ impl Output {
 
     fn write<T: Serialize>(&self, to: &mut impl Write, answer: &T, text: impl FnOnce(&T) -> String) {
         let line = if self.json {
-            serde_json::to_string(answer).unwrap_or_else(|error| json!({"error": {"code": "internal", "message": error.to_string()}}).to_string())
+            serde_json::to_string(answer).unwrap_or_else(|error| {
+                json!({"error": {"code": "internal", "message": error.to_string()}}).to_string()
+            })
         } else {
             text(answer)
         };
@@ -83,7 +85,10 @@ pub(crate) fn facts<'a>(rows: impl IntoIterator<Item = (&'a str, String)>) -> St
 }
 
 /// A header and rows, aligned: how many things are shown.
-pub(crate) fn table<'a>(header: impl IntoIterator<Item = &'a str>, rows: impl IntoIterator<Item = Vec<String>>) -> String {
+pub(crate) fn table<'a>(
+    header: impl IntoIterator<Item = &'a str>,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut table = plain();
     table.set_header(header);
     for row in rows {

@@ -240,7 +240,8 @@ async fn make_log(
 fn write_escrow(home: &Home, file: &Path, first: &MacKey) -> Result<(), Error> {
     let unwritable = |source| HomeError::unwritable(file, source);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let inside = folder.canonicalize().map_err(unwritable)?.starts_with(home.path().canonicalize().map_err(unwritable)?);
+    let inside =
+        folder.canonicalize().map_err(unwritable)?.starts_with(home.path().canonicalize().map_err(unwritable)?);
     if inside {
         let what = format!("the escrow `{}` must lie outside the deployment's folder", file.display());
         return Err(Error::Malformed { what });
@@ -267,8 +268,7 @@ async fn make_authority(
     let key = planned.key().ok_or_else(|| Error::internal("a new authority has no key"))?;
     vault.sealing(ServicePurpose::Authority, now).await?.keep(store, AUTHORITY_KEY, key.expose_secret()).await?;
     let certificate = planned.certificate();
-    let row =
-        SettingRow { name: AUTHORITY_CERTIFICATE.to_owned(), generation: 1, body: certificate.der().to_vec() };
+    let row = SettingRow { name: AUTHORITY_CERTIFICATE.to_owned(), generation: 1, body: certificate.der().to_vec() };
     SettingStore::write(store, &row).await?;
     let event = catalogue::CaCreated::new()
         .serial(certificate.serial().to_string())

@@ -156,7 +156,13 @@ impl Deployment {
         self.apply(&record, verb, actor, now).await
     }
 
-    async fn apply(&self, record: &TenantRecord, verb: &Verb, actor: &Actor, now: SystemTime) -> Result<TenantRecord, Error> {
+    async fn apply(
+        &self,
+        record: &TenantRecord,
+        verb: &Verb,
+        actor: &Actor,
+        now: SystemTime,
+    ) -> Result<TenantRecord, Error> {
         let (next, event) = record.after(verb, actor, now)?;
         self.record_both(&record.id, event, now).await?;
         match self.inner.store.write(&next.to_row()?).await {

@@ -49,15 +49,17 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
         }
         "key.wrapped" => catalogue::KeyUsed::new().wraps(1).unwraps(0).refused(0).by(actor),
         "key.unwrapped" => catalogue::KeyUsed::new().wraps(0).unwraps(1).refused(0).by(actor),
-        "key.denied" => catalogue::KmsDenied::new().operation(event.operation().unwrap_or("unwrap")).by(actor).denied(cause),
+        "key.denied" => {
+            catalogue::KmsDenied::new().operation(event.operation().unwrap_or("unwrap")).by(actor).denied(cause)
+        }
         "key.wrong_key_returned" => catalogue::KmsWrongKeyReturned::new()
             .operation(event.operation().unwrap_or("unwrap"))
             .by(actor)
             .denied("kms_wrong_key"),
-        "key.cache_evicted" | "key.probe_failed" => {
-            catalogue::KeyCacheDropped::new().entries(1).cause(cause).by(actor)
+        "key.cache_evicted" | "key.probe_failed" => catalogue::KeyCacheDropped::new().entries(1).cause(cause).by(actor),
+        other => {
+            event.fields().into_iter().fold(Draft::new(other), |draft, (key, value)| draft.data(key, value)).by(actor)
         }
-        other => event.fields().into_iter().fold(Draft::new(other), |draft, (key, value)| draft.data(key, value)).by(actor),
     };
     let recorded = recorded.subject(subject(event));
     // Service keys belong to the deployment; its name is no tenant id, so their events go to the deployment's tree.

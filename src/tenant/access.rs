@@ -24,7 +24,8 @@ impl Tenant {
         Policy::from_entries(self.id(), &entries)?.compile()?;
         let store = &self.deployment.inner.store;
         let stored = PolicyStore::load(store, self.id()).await?;
-        let removed = stored.entries.iter().filter(|old| !entries.iter().any(|new| new.kind == old.kind && new.id == old.id));
+        let removed =
+            stored.entries.iter().filter(|old| !entries.iter().any(|new| new.kind == old.kind && new.id == old.id));
         let mut changes: Vec<PolicyChange> =
             removed.map(|old| PolicyChange::Remove { kind: old.kind, id: old.id.clone() }).collect();
         changes.extend(entries.iter().filter(|new| !stored.entries.contains(new)).cloned().map(PolicyChange::Put));

@@ -3,7 +3,9 @@
 use std::time::SystemTime;
 
 use qsec_audit::{Actor, catalogue};
-use qsec_identity::oauth::{Client, ClientRegistration, ClientSecret, OAuthError, Response, TokenEndpoint, TokenRequest};
+use qsec_identity::oauth::{
+    Client, ClientRegistration, ClientSecret, OAuthError, Response, TokenEndpoint, TokenRequest,
+};
 use qsec_identity::{Collection, IdentityStore, Row};
 
 use super::Tenant;
@@ -21,7 +23,7 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<(Client, Option<ClientSecret>), Error> {
         self.pass("client", now).await?;
-        let (client, secret) = registration.register(&qsec_authz::scope_names(), now)?;
+        let (client, secret) = registration.register(&qsec_authz::client_scopes().collect::<Vec<_>>(), now)?;
         let event = catalogue::OauthClientCreated::new().kind(client.kind().as_str()).by(actor.clone());
         self.announce(event.subject(format!("client/{}", client.id())), now).await?;
         IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Client, &client.to_row()).await?;

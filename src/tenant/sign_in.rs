@@ -82,7 +82,12 @@ impl Tenant {
     /// [`Error::NotFound`] if this tenant has none.
     pub async fn provider(&self, id: &str) -> Result<JwtProvider, Error> {
         let missing = || Error::NotFound { noun: "identity provider", id: id.to_owned() };
-        self.list_providers().await?.into_iter().find(|(known, _)| known == id).map(|(_, found)| found).ok_or_else(missing)
+        self.list_providers()
+            .await?
+            .into_iter()
+            .find(|(known, _)| known == id)
+            .map(|(_, found)| found)
+            .ok_or_else(missing)
     }
 
     /// Every identity provider of the tenant, with its id.
@@ -166,11 +171,7 @@ impl Tenant {
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);
         self.note(started.by(actor.clone()).subject(format!("session/{id}")), now)?;
         let groups = login.principal().groups().iter().map(String::as_str);
-        let draft = TokenDraft::session(user)
-            .audience(self.issuer())
-            .session_id(&id)
-            .auth_time(now)
-            .groups(groups);
+        let draft = TokenDraft::session(user).audience(self.issuer()).session_id(&id).auth_time(now).groups(groups);
         self.issue_token(draft, &actor, now).await
     }
 

@@ -24,9 +24,8 @@ impl Tenant {
         let verdict = self.validate(token, presented, now).await?;
         // Whether the tenant is active is told only to a caller whose token is good.
         let usable = self.deployment.tenant_record(self.id()).await?.state().is_usable();
-        let verdict = verdict.and_then(|principal| {
-            if usable { Ok(principal) } else { Err(Rejection::new(Reason::TenantInactive)) }
-        });
+        let verdict = verdict
+            .and_then(|principal| if usable { Ok(principal) } else { Err(Rejection::new(Reason::TenantInactive)) });
         match verdict {
             Ok(principal) => Ok(principal),
             Err(rejection) => Err(self.reject(rejection, now)),
@@ -83,7 +82,12 @@ impl Tenant {
     }
 
     /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
-    async fn validate(&self, token: &str, presented: &Presented, now: SystemTime) -> Result<Result<Principal, Rejection>, Error> {
+    async fn validate(
+        &self,
+        token: &str,
+        presented: &Presented,
+        now: SystemTime,
+    ) -> Result<Result<Principal, Rejection>, Error> {
         let kind = match qsec_identity::inspect(token) {
             Ok(inspection) if inspection.looks_like().contains(&TokenType::Session) => TokenType::Session,
             Ok(_) => TokenType::Access,

@@ -46,6 +46,21 @@ names! {
     }
 }
 
+/// Names that OAuth knows and that admit nothing here: the first asks for a refresh token, the others choose claims.
+const OAUTH_ONLY: [&str; 5] =
+    ["offline_access", "identity.name:read", "identity.email:read", "identity.subject:read", "identity.picture:read"];
+
+/// Every scope that an OAuth client may be registered with. Those of the recovery session are given to no client.
+///
+/// ```
+/// assert!(qsec_authz::client_scopes().any(|scope| scope == "apps:read"));
+/// assert!(!qsec_authz::client_scopes().any(|scope| scope == "users:manage"));
+/// ```
+pub fn client_scopes() -> impl Iterator<Item = &'static str> {
+    let given = |scope: &&Scope| !matches!(scope, Scope::IdpManage | Scope::UsersManage);
+    Scope::ALL.iter().filter(given).map(|scope| scope.name()).chain(OAUTH_ONLY)
+}
+
 use Scope as S;
 
 /// What a scope admits of the grants of the level `user`; `user_default` admits all of them.

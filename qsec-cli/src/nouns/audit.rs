@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use qsec::Deployment;
-use qsec::audit::{Finding, InclusionProof, MacKey, Report, Tree, VerifierKey, Verdict, catalogue};
+use qsec::audit::{Finding, InclusionProof, MacKey, Report, Tree, Verdict, VerifierKey, catalogue};
 use serde_json::{Map, Value, json};
 
 use super::Session;
@@ -127,8 +127,9 @@ impl Verify {
 
 fn read_escrow(path: &std::path::Path) -> Result<MacKey, Failure> {
     let line = zeroize::Zeroizing::new(files::read(path, MAX_FILE_BYTES)?);
-    MacKey::parse_escrow_line(&line)
-        .map_err(|_| Failure::new(Exit::Misuse, "key_file_invalid", format!("`{}` holds no escrow line", path.display())))
+    MacKey::parse_escrow_line(&line).map_err(|_| {
+        Failure::new(Exit::Misuse, "key_file_invalid", format!("`{}` holds no escrow line", path.display()))
+    })
 }
 
 /// A proof is verified by whoever has the entry and the key: no deployment is opened or made.
@@ -141,7 +142,9 @@ fn proof_of_entry(
     let keys: Vec<VerifierKey> = files::read_text(key, MAX_FILE_BYTES)?
         .lines()
         .filter(|line| !line.trim().is_empty())
-        .map(|line| VerifierKey::parse(line).map_err(|error| Failure::new(Exit::Misuse, "key_file_invalid", error.to_string())))
+        .map(|line| {
+            VerifierKey::parse(line).map_err(|error| Failure::new(Exit::Misuse, "key_file_invalid", error.to_string()))
+        })
         .collect::<Result<_, _>>()?;
     let entry = files::read(entry, MAX_FILE_BYTES)?;
     let text = files::read(proof, MAX_FILE_BYTES)?;
@@ -164,7 +167,9 @@ fn proof_of_entry(
         }
         Err((code, detail)) => {
             let finding = json!({"code": code, "severity": "tampered", "detail": detail});
-            session.output.answer(&json!({"verdict": "tampered", "findings": [finding]}), |_| format!("tampered  {code}: {detail}"));
+            session.output.answer(&json!({"verdict": "tampered", "findings": [finding]}), |_| {
+                format!("tampered  {code}: {detail}")
+            });
             Ok(Exit::No)
         }
     }

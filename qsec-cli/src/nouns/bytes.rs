@@ -135,7 +135,13 @@ pub(crate) async fn seal(seal: Seal, session: &Session<'_>) -> Result<Exit, Fail
 }
 
 /// Plaintext and sealed length of what was sealed.
-fn seal_into(seal: &Seal, sink: Sink, key: &TenantKey, context: &Context, output: &Output) -> Result<(u64, u64), Failure> {
+fn seal_into(
+    seal: &Seal,
+    sink: Sink,
+    key: &TenantKey,
+    context: &Context,
+    output: &Output,
+) -> Result<(u64, u64), Failure> {
     let mut input = Input::open(seal.r#in.as_deref())?;
     let mut counted = Counted { inner: sink, bytes: 0 };
     let mut sealer = key.sealer(&mut counted, context)?;

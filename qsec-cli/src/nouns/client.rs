@@ -110,7 +110,12 @@ pub(crate) async fn run(verb: Client, session: &Session<'_>) -> Result<Exit, Fai
     home::close(deployment, outcome, now).await
 }
 
-async fn answer(deployment: &Deployment, verb: Client, session: &Session<'_>, now: SystemTime) -> Result<Exit, Failure> {
+async fn answer(
+    deployment: &Deployment,
+    verb: Client,
+    session: &Session<'_>,
+    now: SystemTime,
+) -> Result<Exit, Failure> {
     let actor = operator();
     let client = match verb {
         Client::Create(create) => return create.run(deployment, session, now).await,

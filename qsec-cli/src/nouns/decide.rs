@@ -71,9 +71,10 @@ pub(crate) fn filter(question: &Question, session: &Session<'_>) -> Result<Exit,
 pub(crate) fn lint(lint: &Lint, session: &Session<'_>) -> Result<Exit, Failure> {
     let findings = qsec::authz::lint(&policy(&lint.policy)?);
     session.output.answer(&findings, |findings| {
-        let rows = findings.findings().iter().map(|finding| {
-            vec![finding.tenant().to_owned(), finding.code().to_owned(), finding.place().to_owned()]
-        });
+        let rows = findings
+            .findings()
+            .iter()
+            .map(|finding| vec![finding.tenant().to_owned(), finding.code().to_owned(), finding.place().to_owned()]);
         if findings.is_empty() { "no finding".to_owned() } else { table(["TENANT", "FINDING", "WHERE"], rows) }
     });
     Ok(if findings.is_empty() { Exit::Yes } else { Exit::No })
@@ -87,7 +88,11 @@ pub(crate) fn diff(diff: &Diff, session: &Session<'_>) -> Result<Exit, Failure> 
                 .map(ToOwned::to_owned)
                 .to_vec()
         });
-        if changes.is_empty() { "no difference".to_owned() } else { table(["TENANT", "USER", "RESOURCE", "ACTION", "OLD", "NEW"], rows) }
+        if changes.is_empty() {
+            "no difference".to_owned()
+        } else {
+            table(["TENANT", "USER", "RESOURCE", "ACTION", "OLD", "NEW"], rows)
+        }
     });
     Ok(if changes.is_empty() { Exit::Yes } else { Exit::No })
 }

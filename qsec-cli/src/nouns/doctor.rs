@@ -19,7 +19,12 @@ pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, Failure> {
         .collect();
     session.output.answer(&json!({"checks": objects}), |_| {
         let row = |check: &Check| {
-            vec![check.state().as_str().to_owned(), check.name().to_owned(), check.detail().to_owned(), check.fix().unwrap_or_default().to_owned()]
+            vec![
+                check.state().as_str().to_owned(),
+                check.name().to_owned(),
+                check.detail().to_owned(),
+                check.fix().unwrap_or_default().to_owned(),
+            ]
         };
         table(["", "CHECK", "FOUND", "DO"], checks.iter().map(row))
     });

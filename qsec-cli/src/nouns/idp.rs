@@ -71,7 +71,8 @@ async fn add(tenant: &str, config: &std::path::Path, session: &Session<'_>) -> R
 async fn list(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let now = moment::checking(session.global.now);
     let deployment = home::open(session.global).await?;
-    let outcome = async { Ok::<_, Failure>(deployment.tenant_for_operator(tenant).await?.list_providers().await?) }.await;
+    let outcome =
+        async { Ok::<_, Failure>(deployment.tenant_for_operator(tenant).await?.list_providers().await?) }.await;
     let providers = home::close(deployment, outcome, now).await?;
     let objects: Vec<_> = providers
         .iter()
@@ -81,7 +82,12 @@ async fn list(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
         .collect();
     session.output.answer(&json!({"providers": objects}), |_| {
         let rows = providers.iter().map(|(id, provider)| {
-            vec![id.clone(), "jwt".to_owned(), provider.issuer().to_owned(), provider.key_ids().collect::<Vec<_>>().join(" ")]
+            vec![
+                id.clone(),
+                "jwt".to_owned(),
+                provider.issuer().to_owned(),
+                provider.key_ids().collect::<Vec<_>>().join(" "),
+            ]
         });
         table(["ID", "KIND", "ISSUER", "KEYS"], rows)
     });

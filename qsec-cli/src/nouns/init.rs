@@ -13,7 +13,9 @@ use crate::{Exit, home, moment};
 
 /// Create a deployment in an empty or new folder.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: qsec --home prod init --name qsec.example --zone prod.internal --audit-escrow ./prod.escrow")]
+#[command(
+    after_help = "Example: qsec --home prod init --name qsec.example --zone prod.internal --audit-escrow ./prod.escrow"
+)]
 pub(crate) struct Init {
     /// The deployment's name, a host name by custom (default: a random one)
     #[arg(long)]
@@ -45,8 +47,7 @@ pub(crate) async fn run(init: Init, session: &Session<'_>) -> Result<Exit, Failu
         setup = setup.audit_escrow(file);
     }
     let created = Deployment::create(home::folder(session.global), setup, now).await?;
-    let backup: Vec<_> =
-        created.backup().iter().map(|kept| json!({"path": kept.path, "why": kept.why})).collect();
+    let backup: Vec<_> = created.backup().iter().map(|kept| json!({"path": kept.path, "why": kept.why})).collect();
     let answer = json!({
         "home": created.home(), "deployment": created.deployment(), "zone": created.zone(),
         "root_spki_sha256": created.root_spki_sha256(), "origin": created.origin(), "backup": backup,

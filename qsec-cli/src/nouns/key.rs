@@ -60,7 +60,9 @@ pub(crate) struct Named {
 impl Key {
     fn tenant(&self) -> &str {
         match self {
-            Self::List(named) | Self::Disable(named) | Self::Enable(named) | Self::CancelDeletion(named) => &named.tenant,
+            Self::List(named) | Self::Disable(named) | Self::Enable(named) | Self::CancelDeletion(named) => {
+                &named.tenant
+            }
             Self::Rotate { named, .. } | Self::ScheduleDeletion { named, .. } => &named.tenant,
         }
     }
@@ -107,7 +109,10 @@ async fn answer(deployment: &Deployment, verb: &Key, session: &Session<'_>, now:
         }
         Key::CancelDeletion(_) => {
             tenant.cancel_key_deletion(&actor, now).await?;
-            (json!({"tenant": id, "state": "disabled"}), format!("the key of `{id}` stays; `qsec key enable {id}` opens it again"))
+            (
+                json!({"tenant": id, "state": "disabled"}),
+                format!("the key of `{id}` stays; `qsec key enable {id}` opens it again"),
+            )
         }
     };
     session.output.answer(&answer, |_| text);

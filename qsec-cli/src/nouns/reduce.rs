@@ -11,9 +11,9 @@ use qsec::authz::section::{
 use serde_json::json;
 
 use super::Session;
+use crate::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Existing, Sink};
-use crate::Exit;
 
 /// Most bytes of an access table.
 const MAX_ACCESS_BYTES: u64 = 64 * 1024 * 1024;
@@ -90,8 +90,7 @@ pub(crate) enum SqlDialect {
 }
 
 pub(crate) fn run(reduce: &Reduce, session: &Session<'_>) -> Result<Exit, Failure> {
-    let tables: Vec<String> =
-        reduce.access.iter().map(|path| access_text(path)).collect::<Result<_, _>>()?;
+    let tables: Vec<String> = reduce.access.iter().map(|path| access_text(path)).collect::<Result<_, _>>()?;
     if let Some(dialect) = reduce.sql {
         return sql(reduce, &tables, dialect, session);
     }
@@ -118,9 +117,7 @@ fn sql(reduce: &Reduce, tables: &[String], dialect: SqlDialect, session: &Sessio
         SqlDialect::Sqlite => Dialect::Sqlite,
         SqlDialect::Snowflake => Dialect::Snowflake,
     };
-    let sql = reduction
-        .to_sql(dialect)
-        .map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
+    let sql = reduction.to_sql(dialect).map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
     let answer = json!({"columns": sql.columns(), "predicate": sql.predicate(), "parameters": sql.parameters()});
     session.output.answer(&answer, |_| {
         let parameters: Vec<_> = sql.parameters().iter().map(|parameter| format!("{parameter:?}")).collect();

@@ -120,12 +120,7 @@ async fn answer(
     Ok(Exit::Yes)
 }
 
-async fn list(
-    deployment: &Deployment,
-    state: Option<&str>,
-    all: bool,
-    session: &Session<'_>,
-) -> Result<Exit, Failure> {
+async fn list(deployment: &Deployment, state: Option<&str>, all: bool, session: &Session<'_>) -> Result<Exit, Failure> {
     let records = deployment.tenants().await?;
     let shown: Vec<_> = records
         .iter()
@@ -135,7 +130,12 @@ async fn list(
     let answer = json!({"tenants": shown.iter().map(|record| object(record)).collect::<Vec<_>>()});
     session.output.answer(&answer, |_| {
         let row = |record: &&TenantRecord| {
-            vec![record.id().to_owned(), record.name().to_owned(), record.state().as_str().to_owned(), record.region().to_owned()]
+            vec![
+                record.id().to_owned(),
+                record.name().to_owned(),
+                record.state().as_str().to_owned(),
+                record.region().to_owned(),
+            ]
         };
         table(["ID", "NAME", "STATE", "REGION"], shown.iter().map(row))
     });

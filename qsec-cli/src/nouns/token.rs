@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use qsec::Deployment;
 use qsec::identity::{
-    KeySet, PrincipalKind, Presented, Rejection, RejectionClass, TokenDraft, TokenPolicy, TokenType, Validator,
+    KeySet, Presented, PrincipalKind, Rejection, RejectionClass, TokenDraft, TokenPolicy, TokenType, Validator,
 };
 use qsec::pki::pem;
 use serde_json::{Value, json};
@@ -249,7 +249,8 @@ fn read_token(path: Option<&std::path::Path>) -> Result<String, Failure> {
     let bytes = files::read(path.unwrap_or("-".as_ref()), MAX_TOKEN_FILE_BYTES)?;
     let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
     let token = line.strip_suffix(b"\r").unwrap_or(line);
-    let malformed = |_| Failure::new(Exit::Misuse, "token_malformed", "the token is not text").with("reason", "not_compact_jws");
+    let malformed =
+        |_| Failure::new(Exit::Misuse, "token_malformed", "the token is not text").with("reason", "not_compact_jws");
     std::str::from_utf8(token).map(ToOwned::to_owned).map_err(malformed)
 }
 
@@ -263,5 +264,9 @@ fn certificate(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
     } else {
         bytes
     };
-    if der.first() == Some(&0x30) { Ok(der) } else { Err(invalid(format!("`{}` holds no certificate", path.display()))) }
+    if der.first() == Some(&0x30) {
+        Ok(der)
+    } else {
+        Err(invalid(format!("`{}` holds no certificate", path.display())))
+    }
 }

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use clap::Args;
-use qsec::{Deployment, Tenant};
 use qsec::crypto::{Purpose, RawKey, TenantId, TenantKey};
+use qsec::{Deployment, Tenant};
 
 use crate::failure::Failure;
 use crate::nouns::Session;
@@ -91,7 +91,8 @@ impl KeyChoice {
 
     fn raw(&self, session: &Session<'_>) -> Result<Option<RawKey>, Failure> {
         let Some(path) = &self.raw_key else { return Ok(None) };
-        let mut raw = RawKey::from_file(path).map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
+        let mut raw =
+            RawKey::from_file(path).map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
         if files::others_can_read(path) {
             let message = format!("`{}` can be read by others; `chmod 600` it", path.display());
             session.output.warning("key_file_permissions", &message);

@@ -117,8 +117,7 @@ impl Job {
     fn pour(&self, sealed: impl Read, to: &mut impl Write) -> Result<u64, Stopped> {
         let stopped = |prefix_bytes, failure| Stopped { prefix_bytes, failure };
         let mut written = 0_u64;
-        let mut opener =
-            self.key.opener(sealed, &self.context).map_err(|error| stopped(0, self.failure(error)))?;
+        let mut opener = self.key.opener(sealed, &self.context).map_err(|error| stopped(0, self.failure(error)))?;
         loop {
             let chunk = match opener.next_chunk() {
                 Ok(Some(chunk)) => chunk,

@@ -24,7 +24,11 @@ impl FromStr for ByteRange {
             (start, "") => Ok(Self::From(number(start)?, None)),
             (start, end) => {
                 let (start, end) = (number(start)?, number(end)?);
-                if start <= end { Ok(Self::From(start, Some(end))) } else { Err("a range ends where it begins or later".to_owned()) }
+                if start <= end {
+                    Ok(Self::From(start, Some(end)))
+                } else {
+                    Err("a range ends where it begins or later".to_owned())
+                }
             }
         }
     }
