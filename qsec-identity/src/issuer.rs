@@ -283,6 +283,7 @@ impl Issuer {
         add("cnf", confirmation(draft));
         add("act", draft.actor.as_ref().map(|actor| json!({"sub": actor})));
         add("nonce", draft.nonce.as_ref().map(|nonce| json!(nonce)));
+        add("groups", (!draft.groups.is_empty()).then(|| json!(draft.groups)));
         for (name, value) in of_type(draft, issued_at)? {
             add(name, Some(value));
         }
@@ -307,8 +308,7 @@ fn lifetime(draft: &TokenDraft) -> Result<i64, IssueError> {
     let rules = draft.token_type.rules();
     let default = rules.issued_for.ok_or(IssueError::TypeNotIssued(draft.token_type))?;
     let seconds = draft.ttl.map_or(default, |ttl| i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX));
-    // The cap of a policy, or for sessions the default ceiling, is what any verifier of ours will accept.
-    let cap = rules.max_lifetime;
+    let cap = rules.issue_cap;
     if (1..=cap).contains(&seconds) { Ok(seconds) } else { Err(IssueError::TtlOutOfRange { seconds, cap }) }
 }
 

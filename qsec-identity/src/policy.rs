@@ -196,7 +196,8 @@ impl TokenPolicy {
         self
     }
 
-    /// Permits tokens without `kid`, where a single key of the set can be meant.
+    /// Permits tokens without `kid`, where a single key of the set can be meant. Without effect on `jwt_idp`, whose tokens
+    /// always name their key.
     #[must_use]
     pub fn kid_optional(mut self) -> Self {
         self.kid_required = self.token_type.rules().kid_always_required;

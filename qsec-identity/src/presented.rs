@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ring::digest::{SHA256, digest};
+use crate::hash::sha256;
 
 /// The proofs of possession that were presented with a token.
 ///
@@ -63,21 +63,4 @@ impl fmt::Debug for Presented {
 /// RFC 8705 section 3.1: the SHA-256 of the DER certificate.
 pub(crate) fn thumbprint(der: &[u8]) -> [u8; 32] {
     sha256(&[der])
-}
-
-pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = ring::digest::Context::new(&SHA256);
-    for part in parts {
-        context.update(part);
-    }
-    let mut hash = [0; 32];
-    for (to, from) in hash.iter_mut().zip(context.finish().as_ref()) {
-        *to = *from;
-    }
-    hash
-}
-
-/// The SHA-256 of one text as base64url.
-pub(crate) fn sha256_text(octets: &[u8]) -> String {
-    crate::jose::base64url::encode(digest(&SHA256, octets))
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::presented::sha256;
+use crate::hash::sha256;
 
 /// The entry by which a second use of a token or proof is recognised. It holds a hash, nothing of the token.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-/// Whole seconds since the epoch, rounded down; a time before it is 0, at which no token is valid.
+/// Whole seconds since the epoch, rounded down; a time before it counts as the epoch.
 pub(crate) fn unix_seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)

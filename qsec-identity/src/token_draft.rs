@@ -12,7 +12,7 @@ use crate::time::unix_seconds;
 use crate::token_type::TokenType;
 
 /// Claims that the issuer writes itself, or that have a method of their own.
-const RESERVED: [&str; 20] = [
+const RESERVED: [&str; 21] = [
     "iss",
     "sub",
     "aud",
@@ -32,6 +32,7 @@ const RESERVED: [&str; 20] = [
     "req_wl",
     "azp",
     "nonce",
+    "groups",
     "events",
 ];
 
@@ -64,6 +65,7 @@ pub struct TokenDraft {
     pub(crate) session_id: Option<String>,
     pub(crate) auth_time: Option<i64>,
     pub(crate) nonce: Option<String>,
+    pub(crate) groups: Vec<String>,
     pub(crate) transaction: Option<String>,
     pub(crate) workload: Option<String>,
     pub(crate) more: Vec<(String, String)>,
@@ -93,6 +95,7 @@ impl TokenDraft {
             session_id: None,
             auth_time: None,
             nonce: None,
+            groups: Vec::new(),
             transaction: None,
             workload: None,
             more: Vec::new(),
@@ -180,6 +183,13 @@ impl TokenDraft {
     #[must_use]
     pub fn nonce(mut self, nonce: impl Into<String>) -> Self {
         self.nonce = Some(nonce.into());
+        self
+    }
+
+    /// The groups of the subject.
+    #[must_use]
+    pub fn groups<S: Into<String>>(mut self, groups: impl IntoIterator<Item = S>) -> Self {
+        self.groups = groups.into_iter().map(Into::into).collect();
         self
     }
 

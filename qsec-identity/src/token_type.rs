@@ -49,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) typ: &'static [Option<&'static str>],
     /// How long a token that we issue lives unless told otherwise; `None`: we issue none.
     pub(crate) issued_for: Option<i64>,
+    /// The longest that a token of ours may live.
+    pub(crate) issue_cap: i64,
     /// What a policy permits unless told otherwise.
     pub(crate) max_lifetime: i64,
     /// The most that a policy may permit.
@@ -73,6 +75,7 @@ const OTHER: Rules = Rules {
     name: "",
     typ: &[],
     issued_for: None,
+    issue_cap: 0,
     max_lifetime: 0,
     lifetime_cap: 0,
     required: &[],
@@ -93,6 +96,7 @@ static ACCESS: Rules = Rules {
     name: "access",
     typ: &[Some("at+jwt")],
     issued_for: Some(600),
+    issue_cap: 86_400,
     max_lifetime: 21_600,
     lifetime_cap: 86_400,
     required: &["iss", "sub", "aud", "exp", "iat", "jti", "client_id"],
@@ -110,6 +114,7 @@ static ID: Rules = Rules {
     name: "id",
     typ: &[None, Some("JWT")],
     issued_for: Some(300),
+    issue_cap: 86_400,
     max_lifetime: 86_400,
     lifetime_cap: 86_400,
     required: &["iss", "sub", "aud", "exp", "iat"],
@@ -137,6 +142,7 @@ static TXN: Rules = Rules {
     name: "txn",
     typ: &[Some("txntoken+jwt")],
     issued_for: Some(120),
+    issue_cap: 300,
     max_lifetime: 300,
     lifetime_cap: 300,
     required: &["iss", "sub", "aud", "exp", "iat", "txn", "scope", "req_wl"],
@@ -162,6 +168,7 @@ static SESSION: Rules = Rules {
     name: "session",
     typ: &[Some("session+jwt")],
     issued_for: Some(1_200),
+    issue_cap: 43_200,
     max_lifetime: 43_200,
     lifetime_cap: 86_400,
     required: &["iss", "sub", "aud", "exp", "iat", "jti", "sid", "tenant_id", "auth_time"],
@@ -176,6 +183,7 @@ static GATEWAY: Rules = Rules {
     name: "gateway",
     typ: &[Some("gateway+jwt")],
     issued_for: Some(600),
+    issue_cap: 3_600,
     max_lifetime: 3_600,
     lifetime_cap: 3_600,
     required: &["iss", "sub", "aud", "exp", "iat", "jti", "tenant_id", "cnf"],

@@ -20,6 +20,7 @@ use crate::time::{system_time, unix_seconds};
 use crate::token_type::{AudienceMode, TokenType};
 use binding::Proved;
 use claims::Claims;
+pub(crate) use dpop::at_server as proof_at_server;
 
 /// One policy and the keys of its issuer.
 ///
@@ -176,7 +177,7 @@ pub(crate) fn acceptable(payload: &Object<'_>, policy: &TokenPolicy, now: System
     lifetime::check(&claims, policy, unix_seconds(now))
 }
 
-fn claims_seen(header: &Object<'_>, payload: &Object<'_>) -> ClaimsSeen {
+pub(crate) fn claims_seen(header: &Object<'_>, payload: &Object<'_>) -> ClaimsSeen {
     let claim = |name| payload.get(name).and_then(|value| value.as_str()).map(cleaned);
     ClaimsSeen {
         iss: claim("iss"),

@@ -2,12 +2,13 @@
 
 use std::time::SystemTime;
 
+use crate::hash::sha256_text;
 use crate::jose::Algorithm;
 use crate::jose::json::{Object, Value};
 use crate::jose::jws::{self, Expected, Header, Segments};
 use crate::jose::key::is_plain;
 use crate::policy::{MAX_IDENTIFIER, TokenPolicy};
-use crate::presented::{Proof, sha256_text};
+use crate::presented::Proof;
 use crate::rejection::Reason;
 use crate::replay::ReplayKey;
 use crate::time::{system_time, unix_seconds};
@@ -16,6 +17,8 @@ use crate::time::{system_time, unix_seconds};
 const MAX_PROOF_BYTES: usize = 8192;
 /// Seconds for which a proof is good after it was made.
 const MAX_PROOF_AGE: i64 = 60;
+/// Seconds that the clock of a client may run ahead of the token endpoint's.
+const SERVER_SKEW: i64 = 30;
 
 const ALGORITHMS: [Algorithm; 6] =
     [Algorithm::Es256, Algorithm::Es384, Algorithm::EdDsa, Algorithm::Ed25519, Algorithm::Rs256, Algorithm::Ps256];
@@ -42,10 +45,18 @@ pub(super) fn check(
     policy: &TokenPolicy,
     now: SystemTime,
 ) -> Result<CheckedProof, Reason> {
-    attempt(proof, token, policy.clock_skew, unix_seconds(now)).ok_or(Reason::DpopInvalid)
+    attempt(proof, Some(token), policy.clock_skew, unix_seconds(now)).ok_or(Reason::DpopInvalid)
 }
 
-fn attempt(proof: &Proof, token: &[u8], skew: i64, now: i64) -> Option<CheckedProof> {
+/// At the token endpoint there is no token yet that the proof could name: its key, and the entry of a replay store.
+pub(crate) fn at_server(jws: &str, url: &str, tenant: &str, now: SystemTime) -> Option<(String, ReplayKey)> {
+    let proof = Proof { jws: jws.to_owned(), method: "POST".to_owned(), url: url.to_owned() };
+    let checked = attempt(&proof, None, SERVER_SKEW, unix_seconds(now))?;
+    let replay_key = checked.replay_key(tenant);
+    Some((checked.thumbprint, replay_key))
+}
+
+fn attempt(proof: &Proof, token: Option<&[u8]>, skew: i64, now: i64) -> Option<CheckedProof> {
     let segments = Segments::split(proof.jws.as_bytes(), MAX_PROOF_BYTES).ok()?;
     let (members, claims) = jws::objects(&segments.header, &segments.payload).ok()?;
     let typ = [Some("dpop+jwt")];
@@ -63,7 +74,7 @@ fn attempt(proof: &Proof, token: &[u8], skew: i64, now: i64) -> Option<CheckedPr
     let fresh = (now.saturating_sub(MAX_PROOF_AGE)..=now.saturating_add(skew)).contains(&iat);
     let of_request = text(&claims, "htm")? == proof.method
         && target(text(&claims, "htu")?).is_some_and(|found| Some(found) == target(&proof.url))
-        && text(&claims, "ath")? == sha256_text(token);
+        && token.is_none_or(|token| text(&claims, "ath") == Some(sha256_text(token).as_str()));
     (fresh && of_request).then(|| CheckedProof { thumbprint, jti: jti.to_owned(), iat })
 }
 

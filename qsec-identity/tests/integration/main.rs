@@ -2,7 +2,10 @@
 
 mod audience_and_claims;
 mod binding;
+mod issuing;
 mod matrix;
 mod mutation;
+mod oauth;
+mod providers;
 mod time;
 mod workshop;
