@@ -42,13 +42,15 @@ pub enum Collection {
     Client,
     /// Identity providers, by provider id.
     Provider,
-    /// Signing keys, by purpose and key id; the private part only wrapped.
+    /// Signing keys, by purpose: a row holds the whole ring, private parts only wrapped.
     SigningKey,
+    /// Links from a user's account to the provider and subject through which they come, by user id.
+    User,
 }
 
 impl Collection {
     /// Every collection.
-    pub const ALL: [Self; 3] = [Self::Client, Self::Provider, Self::SigningKey];
+    pub const ALL: [Self; 4] = [Self::Client, Self::Provider, Self::SigningKey, Self::User];
 
     /// The name that a store writes: stable.
     pub fn as_str(self) -> &'static str {
@@ -56,6 +58,7 @@ impl Collection {
             Self::Client => "client",
             Self::Provider => "provider",
             Self::SigningKey => "signing_key",
+            Self::User => "user",
         }
     }
 }
