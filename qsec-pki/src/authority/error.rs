@@ -41,6 +41,9 @@ pub enum IssueError {
     /// The issuer has less left than the life asked for.
     #[error("issuer expires before the certificate would")]
     IssuerExpiring,
+    /// The instant lies before the issuer's own validity.
+    #[error("issuer is not valid yet")]
+    IssuerNotYetValid,
     /// The key was certified before, or is that of an authority.
     #[error("key was certified before: make a fresh one")]
     KeyReused,
@@ -79,6 +82,7 @@ impl IssueError {
             Self::NameNotInZone(_) => "name_not_in_zone",
             Self::TtlOutOfRange { .. } => "ttl_out_of_range",
             Self::IssuerExpiring => "issuer_expiring",
+            Self::IssuerNotYetValid => "issuer_not_yet_valid",
             Self::KeyReused => "key_reused",
             Self::SignerNotHere => "signer_not_here",
             Self::SignatureInvalid => "signature_invalid",

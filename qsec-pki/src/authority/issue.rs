@@ -19,7 +19,7 @@ impl Authority {
     /// The key's past is not looked up: [`Authority::issue_recorded`] does that.
     ///
     /// # Errors
-    /// `id_malformed`, `name_malformed`, `name_not_in_zone`, `ttl_out_of_range`, `issuer_expiring`, `key_reused` if it is the
+    /// `id_malformed`, `name_malformed`, `name_not_in_zone`, `ttl_out_of_range`, `issuer_expiring`, `issuer_not_yet_valid`, `key_reused` if it is the
     /// authority's own key, `signer_not_here`, `randomness_unavailable`, `time_out_of_range`.
     pub fn issue(
         &self,
@@ -103,6 +103,9 @@ impl Authority {
         let (not_before, not_after) = (seconds.saturating_sub(BACKDATING), seconds.saturating_add(subject.ttl));
         if not_after > issuer.validity().1 {
             return Err(IssueError::IssuerExpiring);
+        }
+        if seconds < issuer.validity().0 {
+            return Err(IssueError::IssuerNotYetValid);
         }
         let serial = Serial::generate().ok_or(IssueError::RandomnessUnavailable)?;
         let node = subject.id.path().rsplit('/').next().unwrap_or_default();
