@@ -1,9 +1,11 @@
 //! The authority of a zone: makes its root, and issues what the root vouches for.
 
 mod error;
+mod intermediate;
 mod issue;
 mod issued;
 mod profile;
+mod revocation;
 mod root;
 mod template;
 
@@ -11,8 +13,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 pub use error::{IssueError, OpenError};
+pub use intermediate::{IntermediateProfile, PlannedIntermediate, PreparedIntermediate};
 pub use issued::{Issued, Prepared};
 pub use profile::LeafProfile;
+pub use revocation::{IssuedCrl, PreparedCrl, RevocationReason, RevokedCertificate};
 pub use root::{PlannedAuthority, PreparedRoot};
 
 use crate::bundle::Bundle;

@@ -83,7 +83,11 @@ pub mod tls;
 mod trust_zone;
 
 pub use admit::Admit;
-pub use authority::{Authority, IssueError, Issued, LeafProfile, OpenError, PlannedAuthority, Prepared, PreparedRoot};
+pub use authority::{
+    Authority, IntermediateProfile, IssueError, Issued, IssuedCrl, LeafProfile, OpenError, PlannedAuthority,
+    PlannedIntermediate, Prepared, PreparedCrl, PreparedIntermediate, PreparedRoot, RevocationReason,
+    RevokedCertificate,
+};
 pub use bundle::Bundle;
 pub use certificate::Certificate;
 pub use crl::Crls;

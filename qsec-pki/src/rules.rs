@@ -67,6 +67,17 @@ pub(crate) fn judge<'a>(
     Ok(Path { views, keys, leaf, serial, root })
 }
 
+/// An intermediate that stands directly below a root of the bundle: rows 2 to 10 and 16 to 19, as far as they concern it alone.
+pub(crate) fn check_intermediate(der: &[u8], bundle: &Bundle) -> Result<Certificate, Rejection> {
+    let views = form::read_chain(&[der])?;
+    let keys = form::check(&views)?;
+    let ([view], [key]) = (views.as_slice(), keys.as_slice()) else { return Err(form::unreadable(0)) };
+    let candidates = path::link(&views, view, bundle)?;
+    path::check_issuer(view, Position::Certificate(0), bundle, None)?;
+    path::check_signatures(&views, &keys, &candidates, Signatures::Check)?;
+    Ok(Certificate::of(view, key.clone(), form::serial(view, 0)?))
+}
+
 /// A chain's certificates with their positions, leaf first.
 fn numbered<'v, 'a>(
     views: &'v [View<'a>],

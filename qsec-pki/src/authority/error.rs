@@ -53,6 +53,9 @@ pub enum IssueError {
     /// What the signer gave back is no signature of the authority's key over what was prepared.
     #[error("signature is not that of the authority over what was prepared")]
     SignatureInvalid,
+    /// An intermediate issues leaves only; a root makes intermediates.
+    #[error("an intermediate makes no intermediates")]
+    IssuerIsIntermediate,
     /// More than a minute passed since it was prepared; its serial stays spent.
     #[error("what was prepared is older than 60 s: prepare again")]
     PreparedStale,
@@ -86,6 +89,7 @@ impl IssueError {
             Self::KeyReused => "key_reused",
             Self::SignerNotHere => "signer_not_here",
             Self::SignatureInvalid => "signature_invalid",
+            Self::IssuerIsIntermediate => "issuer_is_intermediate",
             Self::PreparedStale => "prepared_stale",
             Self::PreparedElsewhere => "issuer_key_mismatch",
             Self::TimeOutOfRange => "time_out_of_range",

@@ -143,3 +143,39 @@ pub(super) fn authority_key_identifier(list: &mut Writer, issuer: &[u8]) {
         value.sequence(|fields| fields.primitive(tag::context(0), issuer));
     });
 }
+
+/// Critical: DNS names below these suffixes or, if there are none, no DNS name; no address; URIs of `host` if there is one.
+pub(super) fn name_constraints(list: &mut Writer, suffixes: &[crate::DnsName], host: Option<&str>) {
+    let subtree = |list: &mut Writer, tag: u8, value: &[u8]| list.sequence(|subtree| subtree.primitive(tag, value));
+    let (uri, dns, address) = (tag::context(6), tag::context(2), tag::context(7));
+    extension(list, oid::NAME_CONSTRAINTS, true, |value| {
+        value.sequence(|constraints| {
+            if !suffixes.is_empty() || host.is_some() {
+                constraints.nested(tag::context_constructed(0), |permitted| {
+                    for suffix in suffixes {
+                        subtree(permitted, dns, suffix.as_str().as_bytes());
+                    }
+                    if let Some(host) = host {
+                        subtree(permitted, uri, host.as_bytes());
+                    }
+                });
+            }
+            constraints.nested(tag::context_constructed(1), |excluded| {
+                if suffixes.is_empty() {
+                    subtree(excluded, dns, b"");
+                }
+                // An address and a mask, of version 4 and of version 6: all of them.
+                subtree(excluded, address, &[0; 8]);
+                subtree(excluded, address, &[0; 32]);
+            });
+        });
+    });
+}
+
+pub(super) fn crl_number(list: &mut Writer, number: u64) {
+    extension(list, oid::CRL_NUMBER, false, |value| value.unsigned(&number.to_be_bytes()));
+}
+
+pub(super) fn reason_code(list: &mut Writer, code: u8) {
+    extension(list, oid::REASON_CODE, false, |value| value.primitive(tag::ENUMERATED, &[code]));
+}

@@ -2,9 +2,9 @@
 
 use super::numbered;
 use crate::bundle::Bundle;
-use crate::certificate::Certificate;
 use crate::certificate::extension::{Form, usage};
 use crate::certificate::view::View;
+use crate::certificate::{Certificate, role_of_purposes};
 use crate::key::PublicKey;
 use crate::rejection::{Position, Reason, Rejection};
 use crate::role::Role;
@@ -63,30 +63,53 @@ pub(super) fn link<'a>(
 
 /// Row 17: every issuer below the root.
 pub(super) fn check_intermediates(views: &[View<'_>], bundle: &Bundle, leaf: Role) -> Result<(), Rejection> {
-    let issuers = || numbered(views).skip(1);
-    for (at, issuer) in issuers() {
-        if !issuer.basic_constraints().is_some_and(|constraints| constraints.ca) {
-            return Err(Rejection::new(Reason::IssuerNotCa, at, "issuer is no authority"));
+    for rule in ISSUER_RULES {
+        for (at, issuer) in numbered(views).skip(1) {
+            rule(issuer, at, bundle, Some(leaf))?;
         }
     }
-    for (at, issuer) in issuers() {
-        if issuer.key_usage().is_none_or(|bits| bits & usage::KEY_CERT_SIGN == 0) {
-            return Err(Rejection::new(Reason::IssuerKeyUsage, at, "issuer has no key usage keyCertSign"));
-        }
+    Ok(())
+}
+
+/// Row 17 for one issuer; without a leaf, any purpose will do.
+pub(super) fn check_issuer(
+    issuer: &View<'_>,
+    at: Position,
+    bundle: &Bundle,
+    leaf: Option<Role>,
+) -> Result<(), Rejection> {
+    ISSUER_RULES.iter().try_for_each(|rule| rule(issuer, at, bundle, leaf))
+}
+
+type IssuerRule = fn(&View<'_>, Position, &Bundle, Option<Role>) -> Result<(), Rejection>;
+const ISSUER_RULES: [IssuerRule; 3] = [is_authority, signs_certificates, has_profile];
+
+fn is_authority(issuer: &View<'_>, at: Position, _: &Bundle, _: Option<Role>) -> Result<(), Rejection> {
+    if issuer.basic_constraints().is_some_and(|constraints| constraints.ca) {
+        return Ok(());
     }
-    for (at, issuer) in issuers() {
-        let wrong = |detail| Err(Rejection::new(Reason::IntermediateProfile, at, detail));
-        if issuer.basic_constraints().and_then(|constraints| constraints.path_len) != Some(0) {
-            return wrong("intermediate does not have path length 0");
-        }
-        let zone = bundle.zone().uri();
-        if !matches!(issuer.names(), Some([name]) if name.form == Form::Uri && name.value == zone.as_bytes()) {
-            return wrong("intermediate does not have the zone as its only name");
-        }
-        let role = issuer.extended_key_usage().and_then(crate::certificate::role_of_purposes);
-        if !role.is_some_and(|role| role.covers(leaf)) {
-            return wrong("intermediate is not for the leaf's purpose");
-        }
+    Err(Rejection::new(Reason::IssuerNotCa, at, "issuer is no authority"))
+}
+
+fn signs_certificates(issuer: &View<'_>, at: Position, _: &Bundle, _: Option<Role>) -> Result<(), Rejection> {
+    if issuer.key_usage().is_some_and(|bits| bits & usage::KEY_CERT_SIGN != 0) {
+        return Ok(());
+    }
+    Err(Rejection::new(Reason::IssuerKeyUsage, at, "issuer has no key usage keyCertSign"))
+}
+
+fn has_profile(issuer: &View<'_>, at: Position, bundle: &Bundle, leaf: Option<Role>) -> Result<(), Rejection> {
+    let wrong = |detail| Err(Rejection::new(Reason::IntermediateProfile, at, detail));
+    if issuer.basic_constraints().and_then(|constraints| constraints.path_len) != Some(0) {
+        return wrong("intermediate does not have path length 0");
+    }
+    let zone = bundle.zone().uri();
+    if !matches!(issuer.names(), Some([name]) if name.form == Form::Uri && name.value == zone.as_bytes()) {
+        return wrong("intermediate does not have the zone as its only name");
+    }
+    let role = issuer.extended_key_usage().and_then(role_of_purposes);
+    if !role.is_some_and(|role| leaf.is_none_or(|leaf| role.covers(leaf))) {
+        return wrong("intermediate is not for the leaf's purpose");
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use qsec_pki::{
-    Admit, Authority, CertificateRequest, CertificateState, Curve, LeafProfile, Ledger, MemoryLedger, PrivateKey,
-    PublicKey, Role, TrustZone, Zone,
+    Admit, Authority, CertificateRequest, CertificateState, Curve, IntermediateProfile, LeafProfile, Ledger,
+    MemoryLedger, PrivateKey, PublicKey, Role, TrustZone, Zone,
 };
 
 use crate::forge::{NOW, ZONE, at, authority, name, tlv};
@@ -239,4 +239,54 @@ fn finish_takes_nothing_on_trust() {
     let elsewhere = crate::forge::authority(at(NOW)).prepare(&fresh(), &server(), at(NOW)).unwrap();
     let signature = key.sign(elsewhere.tbs()).unwrap();
     assert_eq!(code(&signature, elsewhere, at(NOW)), "issuer_key_mismatch");
+}
+
+#[test]
+fn intermediate_issues_what_it_may_name() {
+    let root = authority(at(NOW));
+    let zone = TrustZone::new(root.bundle());
+    let accept = |issuing: &Authority, profile: &LeafProfile| {
+        let issued = issuing.issue(&fresh(), profile, at(NOW)).map_err(|error| error.code())?;
+        assert_eq!((issued.chain().len(), issued.issuer_serial()), (2, issuing.certificate().serial()));
+        zone.verify(issued.chain(), Role::Server, None, &Admit::all_members(), at(NOW))
+            .map_err(|rejection| rejection.code())
+    };
+    let bare = LeafProfile::server("svc/engine/node/n7");
+    let without = IntermediateProfile::new(1);
+    let within = IntermediateProfile::new(2).dns_suffixes(["zone-a.internal"]).constrain_uri();
+    for (profile, named) in [(without, Err("name_not_in_zone")), (within, Ok(()))] {
+        let key = PrivateKey::generate().unwrap();
+        let planned = root.intermediate(key, &profile, at(NOW)).unwrap();
+        assert!(planned.ledger_row().body.starts_with(br#"{"kind":"intermediate""#) && planned.key().is_some());
+        let issuing = planned.commit();
+        assert_eq!(issuing.certificate().not_after(), at(NOW + 365 * 86_400));
+        assert!(accept(&issuing, &bare).is_ok());
+        assert_eq!(accept(&issuing, &server()).map(|_| ()), named);
+        assert_eq!(accept(&issuing, &bare.clone().dns(["n7.example"])).unwrap_err(), "name_not_in_zone");
+        let below = issuing.intermediate(PrivateKey::generate().unwrap(), &profile, at(NOW));
+        assert_eq!(below.unwrap_err().code(), "issuer_is_intermediate");
+
+        let key = PrivateKey::from_pkcs8(issuing.key().unwrap().expose_secret()).unwrap();
+        let opened = Authority::open_intermediate(root.root().der(), issuing.certificate().der(), key).unwrap();
+        assert!(accept(&opened, &bare).is_ok());
+        let wrong = Authority::open_intermediate(
+            root.root().der(),
+            issuing.certificate().der(),
+            PrivateKey::generate().unwrap(),
+        );
+        assert_eq!(wrong.unwrap_err().code(), "issuer_key_mismatch");
+        let elsewhere = authority(at(NOW));
+        let stranger = Authority::open_intermediate_external(
+            elsewhere.root().der(),
+            issuing.certificate().der(),
+            issuing.certificate().public_key(),
+        );
+        assert_eq!(stranger.unwrap_err().code(), "intermediate_unacceptable");
+    }
+    let ttl = |hours| {
+        let profile = IntermediateProfile::new(1).ttl(Duration::from_hours(hours));
+        root.intermediate(PrivateKey::generate().unwrap(), &profile, at(NOW))
+            .map_or_else(|error| error.code(), |_| "ok")
+    };
+    assert_eq!([167, 168, 8_760, 8_761].map(ttl), ["ttl_out_of_range", "ok", "ok", "ttl_out_of_range"]);
 }

@@ -5,7 +5,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use qsec_pki::{Admit, CertificateRequest, LeafProfile, PrivateKey, Role, TrustZone, pem};
+use qsec_pki::{
+    Admit, Certificate, CertificateRequest, IntermediateProfile, LeafProfile, PrivateKey, RevocationReason,
+    RevokedCertificate, Role, Serial, TrustZone, pem,
+};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::prelude::{FromDer, GeneralName, ParsedExtension, X509Certificate};
@@ -207,5 +210,71 @@ fn openssl_makes_requests_that_we_take_and_takes_ours() {
         let (made, text) = openssl(folder.path(), &make).unwrap();
         assert!(made, "{text}");
         assert_eq!(CertificateRequest::parse(&read("x.csr")).unwrap_err().code(), "key_not_allowed", "{option}");
+    }
+}
+
+#[test]
+fn openssl_and_webpki_follow_our_intermediates_and_lists() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let root = authority(at(NOW));
+    let profiles = [IntermediateProfile::new(1).dns_suffixes(["zone-a.internal"]), IntermediateProfile::new(2)];
+    let names = [vec!["n7.zone-a.internal"], vec![]];
+    for (profile, names) in profiles.iter().zip(names) {
+        let issuing = root.intermediate(PrivateKey::generate().unwrap(), profile, at(NOW)).unwrap().commit();
+        let (chain, _) = issue(&issuing, &LeafProfile::server("svc/engine/node/n7").dns(names), at(NOW));
+        let anchor = CertificateDer::from(root.root().der());
+        let leaf = CertificateDer::from(chain[0].as_slice());
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(NOW).unwrap()));
+        EndEntityCert::try_from(&leaf)
+            .unwrap()
+            .verify_for_usage(
+                &[webpki::ring::ECDSA_P256_SHA256],
+                &[anchor_from_trusted_cert(&anchor).unwrap()],
+                &[CertificateDer::from(chain[1].as_slice())],
+                now,
+                KeyUsage::server_auth(),
+                None,
+                None,
+            )
+            .unwrap();
+
+        let (revoked, kept) = (Certificate::parse(&chain[0]).unwrap(), Serial::parse("01").unwrap());
+        let list = |serial| {
+            let entry = RevokedCertificate::new(serial, at(NOW), RevocationReason::Superseded, at(NOW + 86_400));
+            let lists = [issuing.issue_crl(1, &[entry], at(NOW)).unwrap(), root.issue_crl(1, &[], at(NOW)).unwrap()];
+            lists.map(|list| pem::encode(pem::CRL, list.der())).concat()
+        };
+        write("root.pem", &pem::encode(pem::CERTIFICATE, root.root().der()));
+        write("chain.pem", &pem::encode(pem::CERTIFICATE, &chain[1]));
+        write("leaf.pem", &pem::encode(pem::CERTIFICATE, &chain[0]));
+        write("good.crl", &list(kept));
+        write("revoked.crl", &list(*revoked.serial()));
+        let attime = NOW.to_string();
+        let verify = |list| {
+            openssl(
+                folder.path(),
+                &[
+                    "verify",
+                    "-x509_strict",
+                    "-attime",
+                    &attime,
+                    "-purpose",
+                    "sslserver",
+                    "-crl_check_all",
+                    "-CRLfile",
+                    list,
+                    "-CAfile",
+                    "root.pem",
+                    "-untrusted",
+                    "chain.pem",
+                    "leaf.pem",
+                ],
+            )
+        };
+        let Some((good, text)) = verify("good.crl") else { return };
+        assert!(good, "{text}");
+        let (good, text) = verify("revoked.crl").unwrap();
+        assert!(!good && text.contains("certificate revoked"), "{text}");
     }
 }

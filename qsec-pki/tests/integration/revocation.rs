@@ -1,6 +1,11 @@
 //! Revocation lists, forged: each stage of their check, and that their order never matters.
 
-use qsec_pki::{Admit, Crls, Peer, Position, Rejection, Revocation, Role, TrustZone};
+use std::time::Duration;
+
+use qsec_pki::{
+    Admit, Crls, IntermediateProfile, LeafProfile, Peer, Position, PrivateKey, Rejection, Revocation, RevocationReason,
+    RevokedCertificate, Role, Serial, TrustZone,
+};
 
 use crate::forge::{Ca, KU, List, NOW, at, ext, name, tlv};
 
@@ -147,4 +152,43 @@ fn older_list_is_a_rollback() {
         zone.require_crls(numbered(number));
         assert_eq!(code(verify(&zone, &chain)), due, "{number}");
     }
+}
+
+#[test]
+fn lists_that_we_issue_are_lists_that_we_take() {
+    let root = crate::forge::authority(at(NOW));
+    let issuing =
+        root.intermediate(PrivateKey::generate().unwrap(), &IntermediateProfile::new(1), at(NOW)).unwrap().commit();
+    let (chain, _) = crate::forge::issue(&issuing, &LeafProfile::server("svc/engine/node/n7"), at(NOW));
+    let leaf = qsec_pki::Certificate::parse(&chain[0]).unwrap();
+    let zone = TrustZone::new(root.bundle());
+    let revoke = |serial: &Serial, not_after| {
+        RevokedCertificate::new(*serial, at(NOW), RevocationReason::KeyCompromise, not_after)
+    };
+    let other = Serial::parse("01").unwrap();
+    let of_root = root.issue_crl(1, &[], at(NOW)).unwrap();
+    let mut of_issuing = issuing.issue_crl(1, &[revoke(&other, at(NOW))], at(NOW)).unwrap();
+    zone.require_crls(Crls::read(&[of_root.der(), of_issuing.der()]));
+    assert_eq!(verify(&zone, &chain).unwrap().revocation(), Revocation::Checked);
+
+    let both = [revoke(leaf.serial(), leaf.not_after()), revoke(&other, at(NOW)), revoke(&other, at(NOW))];
+    of_issuing = issuing.issue_crl(2, &both, at(NOW)).unwrap();
+    assert_eq!(
+        (of_issuing.number(), of_issuing.entries(), of_issuing.issuer_serial()),
+        (2, 2, issuing.certificate().serial())
+    );
+    assert_eq!(of_issuing.next_update(), at(NOW + 86_400));
+    zone.require_crls(Crls::read(&[of_root.der(), of_issuing.der()]));
+    assert_eq!(code(verify(&zone, &chain)), "revoked");
+
+    // What ended more than seven days ago is not listed any more.
+    let week = at(NOW) + Duration::from_hours(7 * 24);
+    assert_eq!(issuing.issue_crl(3, &both, week).unwrap().entries(), 2);
+    assert_eq!(issuing.issue_crl(3, &both, week + Duration::from_secs(1)).unwrap().entries(), 1);
+
+    let prepared = issuing.prepare_crl(4, &both, at(NOW)).unwrap();
+    let signature = root.key().unwrap().sign(prepared.tbs()).unwrap();
+    assert_eq!(issuing.finish_crl(prepared, &signature, at(NOW)).unwrap_err().code(), "signature_invalid");
+    let prepared = issuing.prepare_crl(4, &both, at(NOW)).unwrap();
+    assert_eq!(root.finish_crl(prepared, &signature, at(NOW)).unwrap_err().code(), "issuer_key_mismatch");
 }
