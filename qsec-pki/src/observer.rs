@@ -58,4 +58,12 @@ impl Event<'_> {
             Self::PeerRejected { .. } => "peer.rejected",
         }
     }
+
+    /// Why, if something was refused.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match self {
+            Self::PeerAdmitted { .. } => None,
+            Self::PeerRejected { rejection, .. } => Some(rejection),
+        }
+    }
 }

@@ -183,6 +183,47 @@ impl TrustZone {
 
     /// Who is at the other end, judged now: the chain of the handshake passes every rule again, revocation and validity included.
     ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use std::time::SystemTime;
+    /// # use qsec_pki::{Authority, CertificateRequest, LeafProfile, PrivateKey, Zone};
+    /// use qsec_pki::{Admit, TrustZone, tls::Identity};
+    /// use rustls::{ClientConnection, ServerConnection};
+    ///
+    /// # let now = SystemTime::now();
+    /// # let authority = Authority::create(Zone::parse("prod.internal")?, now)?.commit();
+    /// # let leaf = |profile| -> Result<Identity, Box<dyn std::error::Error>> {
+    /// #     let key = PrivateKey::generate()?;
+    /// #     let request = CertificateRequest::parse(&key.request()?)?;
+    /// #     Ok(Identity::new(authority.issue(&request, &profile, now)?.chain(), &key)?)
+    /// # };
+    /// # let zone = TrustZone::new(authority.bundle());
+    /// # let server = zone.server_config(&leaf(LeafProfile::server("svc/engine/node/n7"))?, Admit::ids(["svc/proxy/*"]))?;
+    /// # let client = zone.client_config(&leaf(LeafProfile::client("svc/proxy/node/n1"))?, Admit::ids(["svc/engine/*"]))?;
+    /// let (mut here, mut there) = (
+    ///     ServerConnection::new(Arc::new(server))?,
+    ///     ClientConnection::new(Arc::new(client), "127.0.0.1".try_into()?)?,
+    /// );
+    /// let proxies = Admit::ids(["svc/proxy/*"]);
+    /// assert_eq!(zone.peer(&here, &proxies, now).unwrap_err().code(), "handshake_incomplete");
+    ///
+    /// # let mut wire = Vec::new();
+    /// # while here.is_handshaking() {
+    /// #     wire.clear();
+    /// #     there.write_tls(&mut wire)?;
+    /// #     here.read_tls(&mut wire.as_slice())?;
+    /// #     here.process_new_packets()?;
+    /// #     wire.clear();
+    /// #     here.write_tls(&mut wire)?;
+    /// #     there.read_tls(&mut wire.as_slice())?;
+    /// #     there.process_new_packets()?;
+    /// # }
+    /// // … after the handshake:
+    /// let peer = zone.peer(&here, &proxies, now)?;
+    /// assert_eq!(peer.id().path(), "svc/proxy/node/n1");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`PeerError::HandshakeIncomplete`] before the handshake is over, otherwise the [`Rejection`].
     pub fn peer<'a>(

@@ -84,7 +84,7 @@ impl TrustZone {
 
     /// Tells an observer what is decided.
     #[must_use]
-    pub fn observed_by(mut self, observer: Arc<dyn Observer>) -> Self {
+    pub fn observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
         self
     }
@@ -153,7 +153,8 @@ impl TrustZone {
         outcome
     }
 
-    fn judge(
+    /// [`TrustZone::verify`] without telling anyone: for what is ours.
+    pub(crate) fn judge(
         &self,
         chain: &[&[u8]],
         role: Role,

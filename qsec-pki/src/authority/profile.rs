@@ -62,6 +62,11 @@ impl LeafProfile {
         Self { path: path.into(), role, dns: Vec::new(), ttl: DEFAULT_TTL }
     }
 
+    /// The role.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
     /// With these DNS names too, 16 at most.
     #[must_use]
     pub fn dns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {

@@ -12,8 +12,8 @@ use crate::signature::SignatureAlgorithm;
 
 /// A private key. Erased when it goes, never printed, never copied.
 ///
-/// The PKCS#8 bytes are erased on drop. The scalar that `ring` keeps beside them, to sign with, is freed without being erased:
-/// `ring` offers no way to.
+/// The PKCS#8 bytes are erased on drop. What `ring` keeps beside them to sign with, and what it writes a fresh key into, is freed
+/// without being erased: `ring` offers no way to.
 ///
 /// ```
 /// use qsec_pki::PrivateKey;

@@ -111,7 +111,8 @@ impl Identity {
         }
         let asked = if new.role() == Some(Role::Client) { Role::Client } else { Role::Server };
         let zone = if new.role() == Some(Role::Peer) { zone.clone().admit_peer_leaves() } else { zone.clone() };
-        zone.verify(chain, asked, None, &Admit::all_members(), now)?;
+        let chain: Vec<&[u8]> = chain.iter().map(AsRef::as_ref).collect();
+        zone.judge(&chain, asked, None, &Admit::all_members(), now)?;
         self.0.0.store(Arc::new(held));
         Ok(())
     }

@@ -40,7 +40,7 @@ struct House {
 fn house() -> House {
     let authority = authority(SystemTime::now());
     let refusals = Arc::new(Refusals::default());
-    let zone = TrustZone::new(authority.bundle()).observed_by(Arc::<Refusals>::clone(&refusals));
+    let zone = TrustZone::new(authority.bundle()).observer(Arc::<Refusals>::clone(&refusals));
     House { authority, zone, refusals }
 }
 
@@ -162,7 +162,7 @@ fn client_refuses_servers_that_are_not_the_one_it_dials() {
 
 /// What the server of a house says to a client with this identity; the client itself looks away.
 fn server_says(house: &House, identity: &Identity) -> (Vec<&'static str>, String) {
-    let unsuspecting = house.zone.clone().observed_by(Arc::new(()));
+    let unsuspecting = house.zone.clone().observer(Arc::new(()));
     let client = unsuspecting.client_config(identity, Admit::all_members()).unwrap();
     let met = meet(&house.zone, &Arc::new(house.server()), &Arc::new(client), "n7.svc.zone-a.internal");
     refused(&met);
@@ -191,7 +191,7 @@ fn expired_leaf_is_refused() {
     let now = SystemTime::now();
     let authority = authority(now - Duration::from_hours(24));
     let refusals = Arc::new(Refusals::default());
-    let zone = TrustZone::new(authority.bundle()).observed_by(Arc::<Refusals>::clone(&refusals));
+    let zone = TrustZone::new(authority.bundle()).observer(Arc::<Refusals>::clone(&refusals));
     let house = House { authority, zone, refusals };
     let old = house.identity_from(&proxy().ttl(Duration::from_hours(1)), now - Duration::from_hours(2));
     assert_eq!(server_says(&house, &old).0, ["expired"]);

@@ -365,7 +365,7 @@ impl Observer for Events {
 fn observer_is_told_the_reason() {
     let root = Ca::root();
     let events = Arc::new(Events::default());
-    let zone = root.zone().observed_by(Arc::<Events>::clone(&events));
+    let zone = root.zone().observer(Arc::<Events>::clone(&events));
     verify(&zone, &[root.leaf(|_| {})]).unwrap();
     verify(&zone, &[root.leaf(|d| d.remove(EKU))]).unwrap_err();
     assert_eq!(*events.0.lock().unwrap(), ["peer.admitted ", "peer.rejected eku_missing"]);
