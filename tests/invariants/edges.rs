@@ -93,7 +93,7 @@ fn a_planted_edge_is_found() {
 /// The packages that a build of that one package compiles in, without those of its tests.
 fn tree(package: &str, features: &[&str]) -> Vec<String> {
     let mut arguments = vec!["tree", "--locked", "--package", package, "--edges", "normal,build", "--prefix", "none"];
-    arguments.extend(["--format", "{p}", "--target", "all"]);
+    arguments.extend(["--format", "{p}"]);
     arguments.extend(features);
     cargo(&arguments).lines().map(package_name).collect()
 }

@@ -122,7 +122,7 @@ fn judge(goal: &Goal, measured: &Measured) -> Line {
 
 fn table(lines: &[Line]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::NOTHING);
     table.set_header(["bench", "ours", "reference", "unit", "ratio", "goal", "met"]);
     let number = |value: Option<f64>| value.map_or_else(String::new, significant);
     for line in lines {

@@ -61,7 +61,7 @@ impl Report {
     /// Prints the table and the line that counts; the exit status is 1 where a step failed.
     pub(crate) fn finish(self) -> ExitCode {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["step", "result", "seconds", "note"]);
+        table.load_style(presets::NOTHING).set_header(["step", "result", "seconds", "note"]);
         for row in &self.rows {
             let note = row.note.lines().next().unwrap_or_default();
             table.add_row([row.name.as_str(), word(row.mark), &format!("{:.1}", row.took.as_secs_f64()), note]);
@@ -92,7 +92,7 @@ fn judge(ended: Result<Outcome>, strict: bool) -> (Mark, String) {
     match ended {
         Ok(Outcome::Passed(note)) => (Mark::Passed, note),
         Ok(Outcome::NotRun(reason)) if strict => (Mark::Failed, format!("not run: {reason}")),
-        Ok(Outcome::NotRun(reason) | Outcome::Excused(reason)) => (Mark::NotRun, format!("not run: {reason}")),
+        Ok(Outcome::NotRun(reason) | Outcome::Excused(reason)) => (Mark::NotRun, reason),
         Err(error) => (Mark::Failed, format!("{error:#}")),
     }
 }

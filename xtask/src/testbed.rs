@@ -236,7 +236,7 @@ impl Testbed<'_> {
 
     fn status(&self) -> Result<Table> {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(["component", "state", "process", "detail"]);
+        table.load_style(presets::NOTHING).set_header(["component", "state", "process", "detail"]);
         for component in COMPONENTS {
             match self.recorded(*component)? {
                 Some(running) if running.process.is_alive() => {

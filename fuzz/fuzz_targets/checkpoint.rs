@@ -1,0 +1,19 @@
+//! Checkpoints and proofs of a stranger: none verifies under a key that signed nothing.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use qsec_audit::{ConsistencyProof, InclusionProof, SignedCheckpoint, SigningKey, VerifierKey};
+
+fuzz_target!(|text: &str| {
+    let keys = [SigningKey::from_seed(&[7; 32]).verifier("qsec.example/n1")];
+    assert!(SignedCheckpoint::verify(text, &keys).is_err());
+    let _ = VerifierKey::parse(text);
+    if let Ok(proof) = InclusionProof::parse(text) {
+        assert_eq!(proof.encode(), text);
+        assert!(proof.verify(b"entry", &keys).is_err());
+    }
+    if let Ok(proof) = ConsistencyProof::parse(text) {
+        assert_eq!(proof.encode(), text);
+    }
+});
