@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -35,7 +35,17 @@ fn describes_our_package(variable: &OsStr) -> bool {
 /// Runs to the end, output and errors on ours.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     println!("    {}", line(command));
-    let status = command.stdin(Stdio::null()).status().with_context(|| format!("cannot start {}", line(command)))?;
+    end(command.stdin(Stdio::null()))
+}
+
+/// Runs to the end, all output on our standard error: for installing, in commands whose output is data.
+pub(crate) fn run_aside(command: &mut Command) -> Result<()> {
+    eprintln!("    {}", line(command));
+    end(command.stdin(Stdio::null()).stdout(io::stderr()))
+}
+
+fn end(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot start {}", line(command)))?;
     if status.success() { Ok(()) } else { bail!("{}: {status}", program(command)) }
 }
 

@@ -98,7 +98,7 @@ fn install(workspace: &Workspace, tool: &CargoTool) -> Result<PathBuf> {
     let mut cargo = command::cargo(workspace);
     cargo.args(["install", "--quiet", "--locked", "--debug", "--root"]).arg(&root).arg(&package);
     cargo.env("CARGO_TARGET_DIR", &build).env("CARGO_PROFILE_DEV_DEBUG", "false");
-    command::run(&mut cargo).with_context(|| format!("cannot install {package}"))?;
+    command::run_aside(&mut cargo).with_context(|| format!("cannot install {package}"))?;
     fs::remove_dir_all(&build).ok();
     Ok(program)
 }
@@ -121,12 +121,12 @@ fn install_typos(workspace: &Workspace) -> Result<PathBuf> {
     make_python_environment(&environment)?;
     let mut pip = Command::new(environment.join("bin/pip"));
     pip.args(["--quiet", "--disable-pip-version-check", "install"]).arg(format!("typos=={TYPOS_VERSION}"));
-    command::run(&mut pip).context("cannot install the wheel of typos")?;
+    command::run_aside(&mut pip).context("cannot install the wheel of typos")?;
     Ok(program)
 }
 
 fn make_python_environment(folder: &Path) -> Result<()> {
-    let make = || command::run(Command::new("python3").args(["-m", "venv"]).arg(folder));
+    let make = || command::run_aside(Command::new("python3").args(["-m", "venv"]).arg(folder));
     if make().is_ok() {
         return Ok(());
     }
@@ -144,7 +144,9 @@ pub(crate) fn install_debian_package(package: &str) -> Result<()> {
         bail!("{package} is missing, and installing it needs root: apt-get install {package}");
     }
     let apt = |arguments: &[&str]| {
-        command::run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2").args(arguments))
+        command::run_aside(
+            Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet=2").args(arguments),
+        )
     };
     apt(&["update"])?;
     apt(&["install", "--yes", "--no-install-recommends", package]).with_context(|| format!("cannot install {package}"))
