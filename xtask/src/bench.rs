@@ -3,6 +3,7 @@
 mod goals;
 mod measured;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::ExitCode;
 use std::time::SystemTime;
@@ -65,17 +66,22 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> 
     Ok(if lines.iter().any(|line| line.met == Some(false)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Names each bench target: `cargo bench` alone would also start the unit tests, which do not know our arguments.
+/// Names each bench target: `cargo bench` alone would also start the unit tests, which do not know our arguments. And
+/// names the packages that have one: an optimised build of the others takes minutes for nothing.
 fn run_benches(workspace: &Workspace, options: &Options) -> Result<()> {
-    let names = bench_targets(&workspace.metadata(&["--no-deps"])?);
-    if names.is_empty() {
+    let targets = bench_targets(&workspace.metadata(&["--no-deps"])?);
+    if targets.is_empty() {
         println!("there are no benches");
         return Ok(());
     }
+    let packages: BTreeSet<&str> = targets.iter().map(|(package, _)| package.as_str()).collect();
     let mut bench = command::cargo(workspace);
-    bench.args(["bench", "--workspace", "--all-features", "--locked"]);
-    for name in names {
-        bench.args(["--bench", &name]);
+    bench.args(["bench", "--all-features", "--locked"]);
+    for package in packages {
+        bench.args(["--package", package]);
+    }
+    for (_, target) in &targets {
+        bench.args(["--bench", target]);
     }
     bench.args(["--", "--noplot"]);
     if options.quick {
@@ -85,16 +91,18 @@ fn run_benches(workspace: &Workspace, options: &Options) -> Result<()> {
     command::run(&mut bench)
 }
 
-fn bench_targets(metadata: &Value) -> Vec<String> {
+/// Package and name of each bench.
+fn bench_targets(metadata: &Value) -> BTreeSet<(String, String)> {
     let list = |value: &Value, member: &str| value.get(member).and_then(Value::as_array).cloned().unwrap_or_default();
-    let targets = list(metadata, "packages").into_iter().flat_map(|package| list(&package, "targets"));
-    let mut names: Vec<String> = targets
-        .filter(|target| list(target, "kind").iter().any(|kind| kind == "bench"))
-        .filter_map(|target| target.get("name").and_then(Value::as_str).map(str::to_owned))
-        .collect();
-    names.sort();
-    names.dedup();
-    names
+    let name = |value: &Value| value.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut found = BTreeSet::new();
+    for package in list(metadata, "packages") {
+        let benches = list(&package, "targets")
+            .into_iter()
+            .filter(|target| list(target, "kind").iter().any(|kind| kind == "bench"));
+        found.extend(benches.map(|target| (name(&package), name(&target))));
+    }
+    found
 }
 
 fn judge(goal: &Goal, measured: &Measured) -> Line {
@@ -196,9 +204,13 @@ mod tests {
     #[test]
     fn only_bench_targets_are_named() {
         let metadata = json!({"packages": [
-            {"targets": [{"kind": ["lib"], "name": "qsec_crypto"}, {"kind": ["bench"], "name": "seal"}]},
-            {"targets": [{"kind": ["bench"], "name": "append"}, {"kind": ["test"], "name": "integration"}]},
+            {"name": "qsec-crypto", "targets": [{"kind": ["lib"], "name": "qsec_crypto"}, {"kind": ["bench"], "name": "seal"}]},
+            {"name": "qsec-audit", "targets": [{"kind": ["bench"], "name": "append"}, {"kind": ["test"], "name": "integration"}]},
         ]});
-        assert_eq!(bench_targets(&metadata), ["append", "seal"]);
+        let expected = [("qsec-audit", "append"), ("qsec-crypto", "seal")];
+        assert_eq!(
+            bench_targets(&metadata),
+            expected.map(|(package, name)| (package.to_owned(), name.to_owned())).into()
+        );
     }
 }
