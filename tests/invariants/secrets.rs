@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use syn::{Attribute, Fields, Item, Path, Type};
+use syn::{Attribute, Fields, GenericArgument, Item, Path, PathArguments, Type};
 
 use crate::source::{Finding, LIBRARIES, Source, expect_none, is_test_only, of_library};
 
@@ -122,7 +122,32 @@ fn is_secret(name: &str, fields: &Fields) -> bool {
 }
 
 fn holds_erased(fields: &Fields) -> bool {
-    fields.iter().any(|field| named(&field.ty).is_some_and(|name| ERASED.contains(&name.as_str())))
+    fields.iter().any(|field| is_erased(&field.ty))
+}
+
+/// Through what owns it alone; behind an `Arc` a clone copies nothing.
+fn is_erased(ty: &Type) -> bool {
+    match ty {
+        Type::Array(array) => is_erased(&array.elem),
+        Type::Tuple(tuple) => tuple.elems.iter().any(is_erased),
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| {
+            let name = segment.ident.to_string();
+            let inner = ["Option", "Box", "Vec"].contains(&name.as_str());
+            ERASED.contains(&name.as_str()) || inner && arguments(&segment.arguments).any(is_erased)
+        }),
+        _ => false,
+    }
+}
+
+fn arguments(arguments: &PathArguments) -> impl Iterator<Item = &Type> {
+    let list = match arguments {
+        PathArguments::AngleBracketed(list) => Some(&list.args),
+        PathArguments::None | PathArguments::Parenthesized(_) => None,
+    };
+    list.into_iter().flatten().filter_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
 }
 
 fn named(ty: &Type) -> Option<String> {
@@ -137,7 +162,7 @@ fn last(path: &Path) -> Option<String> {
 #[test]
 fn no_secret_can_be_copied_printed_or_compared() {
     let mut findings = Vec::new();
-    for package in LIBRARIES {
+    for package in LIBRARIES.into_iter().chain(["qsec-cli"]) {
         let sources = of_library(package);
         let secrets = secrets(&sources);
         findings.extend(sources.iter().flat_map(|source| violations(source, &secrets)));
@@ -166,6 +191,7 @@ fn a_planted_copy_is_found() {
         "#[derive(Debug)] struct ClientSecret { bytes: Vec<u8> }",
         "#[derive(serde::Serialize)] struct Passphrase(String);",
         "#[derive(std::clone::Clone)] struct Inner { key: Zeroizing<Vec<u8>> }",
+        "#[derive(Debug)] struct Inner { key: Option<Box<Zeroizing<[u8; 32]>>> }",
         "#[derive(PartialEq, Eq)] enum Held { Key(zeroize::Zeroizing<[u8; 32]>), None }",
         "struct RootKey; impl Clone for RootKey { fn clone(&self) -> Self { RootKey } }",
         "struct RootKey; impl std::ops::Deref for RootKey { type Target = [u8]; }",
@@ -181,6 +207,7 @@ fn redacted_output_and_public_types_are_fine() {
         "struct RootKey; impl std::fmt::Debug for RootKey {} impl Drop for RootKey {}",
         "#[derive(Clone, Debug)] pub struct KeyId(String);",
         "#[derive(Debug)] pub enum SecretError { Empty }",
+        "#[derive(Clone)] struct Shared { key: Arc<Zeroizing<[u8; 32]>> }",
         "#[cfg(test)] #[derive(Clone)] struct TestSecret;",
     ] {
         assert_eq!(planted(text), 0, "{text}");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
-use syn::{Attribute, Item, Meta, Visibility};
+use syn::{Attribute, Item, Meta, StaticMutability, Visibility};
 
 use crate::source::{Finding, LIBRARIES, Source, all, expect_none, find, of_library, read, relative, root};
 
@@ -141,6 +141,40 @@ fn planted_unsafe_code_is_found() {
     assert_eq!(lines("fn f() { unsafe { g() } }"), 1);
     assert_eq!(lines("macro_rules! m { () => { unsafe { g() } } } unsafe impl Send for S {}"), 2);
     assert_eq!(lines("#![forbid(unsafe_code)] /* unsafe */ const S: &str = \"unsafe\";"), 0);
+}
+
+#[test]
+fn nothing_is_set_for_the_whole_process() {
+    let sources: Vec<Source> = LIBRARIES.iter().flat_map(|package| of_library(package)).collect();
+    expect_none("a library sets nothing that a second one sees", sources.iter().flat_map(process_wide).collect());
+}
+
+/// Two libraries that install a provider panic each other; a `static mut` is one more way to be surprised.
+fn process_wide(source: &Source) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    each_word(source.text.parse().expect("the file was parsed"), &mut |word, line| {
+        if ["install_default", "set_global_default", "set_hook", "set_var", "remove_var", "set_current_dir"]
+            .contains(&word)
+        {
+            findings.push(source.finding_at(line, format!("`{word}`")));
+        }
+    });
+    for item in &source.file.items {
+        if let Item::Static(item) = item
+            && matches!(item.mutability, StaticMutability::Mut(_))
+        {
+            findings.push(source.finding(item, "`static mut`"));
+        }
+    }
+    findings
+}
+
+#[test]
+fn a_planted_global_is_found() {
+    let found = |text| process_wide(&Source::parse("planted.rs", text)).len();
+    assert_eq!(found("fn f() { rustls::crypto::ring::default_provider().install_default(); }"), 1);
+    assert_eq!(found("static mut N: u8 = 0;"), 1);
+    assert_eq!(found("static N: AtomicU8 = AtomicU8::new(0);"), 0);
 }
 
 #[test]

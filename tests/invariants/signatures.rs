@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
-use syn::{Fields, Generics, ImplItem, Item, ItemImpl, Path, Signature, TraitItem, Type, Visibility};
+use syn::{Fields, ImplItem, Item, ItemImpl, Path, Signature, TraitItem, Type, Visibility};
 
 use crate::imports::Imports;
 use crate::source::{Finding, LIBRARIES, Source, expect_none, is_test_only, of_library};
@@ -120,7 +120,11 @@ impl Scan<'_> {
 
     /// `impl From<ring::error::Unspecified> for OurError` is as public as a method is.
     fn implementation(&mut self, block: &ItemImpl) {
+        let public = type_name(&block.self_ty).is_some_and(|name| self.public.contains(&name));
         let Some((_, implemented, _)) = &block.trait_ else {
+            if public {
+                self.visit_generics(&block.generics);
+            }
             for member in &block.items {
                 if let ImplItem::Fn(method) = member
                     && is_public(&method.vis)
@@ -130,9 +134,10 @@ impl Scan<'_> {
             }
             return;
         };
-        if !type_name(&block.self_ty).is_some_and(|name| self.public.contains(&name)) {
+        if !public {
             return;
         }
+        self.visit_generics(&block.generics);
         self.visit_path(implemented);
         for member in &block.items {
             if let ImplItem::Type(item) = member {
@@ -165,10 +170,6 @@ impl<'ast> Visit<'ast> for Scan<'_> {
         let resolved = self.imports.resolve(path);
         self.refuse(&resolved, path);
         visit::visit_path(self, path);
-    }
-
-    fn visit_generics(&mut self, generics: &'ast Generics) {
-        visit::visit_generics(self, generics);
     }
 }
 
@@ -232,6 +233,7 @@ fn a_planted_type_is_found_wherever_it_stands() {
         "pub struct S; impl S { pub fn f<T: Into<rustls::Error>>(t: T) {} }",
         "pub struct S; impl From<ring::error::Unspecified> for S { fn from(_: ring::error::Unspecified) -> S { S } }",
         "pub struct S; impl Iterator for S { type Item = jsonwebtoken::Header; }",
+        "pub struct S<T>(T); impl<T: rustls::SideData> S<T> { pub fn f(&self) {} }",
         "pub use x509_parser::prelude;",
         "use ring::aead::*;",
         "pub type A = arrow_array::RecordBatch;",
