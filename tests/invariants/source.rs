@@ -70,13 +70,31 @@ pub(crate) fn all() -> Vec<Source> {
     paths.iter().map(|path| Source::parse(&relative(path), &read(path))).collect()
 }
 
-/// The library sources of a crate.
+/// The library sources of a crate, without the files that are compiled for its tests alone.
 pub(crate) fn of_library(package: &str) -> Vec<Source> {
     let mut paths = Vec::new();
     find(&root().join(package).join("src"), "rs", &mut paths);
     paths.sort();
     assert!(!paths.is_empty(), "no sources of {package}");
-    paths.iter().map(|path| Source::parse(&relative(path), &read(path))).collect()
+    let mut sources: Vec<Source> = paths.iter().map(|path| Source::parse(&relative(path), &read(path))).collect();
+    let test_only: Vec<String> = sources.iter().flat_map(test_modules).collect();
+    sources.retain(|source| !test_only.iter().any(|module| is_of_module(&source.path, module)));
+    sources
+}
+
+/// The modules in files of their own that a file declares for tests alone, as paths without `.rs`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let stem = source.path.strip_suffix(".rs").unwrap_or(&source.path);
+    let folder = ["/lib", "/main"].iter().find_map(|root| stem.strip_suffix(root)).unwrap_or(stem);
+    let modules = source.file.items.iter().filter(|item| is_test_only(item)).filter_map(|item| match item {
+        Item::Mod(module) if module.content.is_none() => Some(format!("{folder}/{}", module.ident)),
+        _ => None,
+    });
+    modules.collect()
+}
+
+fn is_of_module(path: &str, module: &str) -> bool {
+    path.strip_prefix(module).is_some_and(|rest| rest == ".rs" || rest.starts_with('/'))
 }
 
 /// Files with that extension below a folder.
@@ -145,6 +163,17 @@ pub(crate) fn attributes(item: &Item) -> &[Attribute] {
 fn the_walk_sees_this_file() {
     assert!(all().iter().any(|source| source.path == "tests/invariants/source.rs"));
     assert!(of_library(".").iter().any(|source| source.path == "src/lib.rs"));
+}
+
+#[test]
+fn files_of_test_modules_are_told_apart() {
+    let modules = |path| test_modules(&Source::parse(path, "mod a; #[cfg(test)] mod b; #[cfg(test)] mod c {}"));
+    assert_eq!(modules("qsec-pki/src/lib.rs"), ["qsec-pki/src/b"]);
+    assert_eq!(modules("qsec-pki/src/der.rs"), ["qsec-pki/src/der/b"]);
+    assert!(
+        is_of_module("qsec-pki/src/b.rs", "qsec-pki/src/b") && is_of_module("qsec-pki/src/b/c.rs", "qsec-pki/src/b")
+    );
+    assert!(!is_of_module("qsec-pki/src/better.rs", "qsec-pki/src/b"));
 }
 
 #[test]
