@@ -16,12 +16,12 @@ pub(crate) struct Imports {
 
 impl Imports {
     pub(crate) fn of(source: &Source) -> Self {
-        let modules = source.file.items.iter().filter_map(|item| match item {
+        let modules = source.file().items.iter().filter_map(|item| match item {
             Item::Mod(module) => Some(module.ident.to_string()),
             _ => None,
         });
         let mut imports = Self { modules: modules.collect(), names: HashMap::new() };
-        imports.visit_file(&source.file);
+        imports.visit_file(source.file());
         imports
     }
 
@@ -104,7 +104,7 @@ fn named(above: &[String], name: &str, rename: Option<String>) -> Leaf {
 
 #[test]
 fn a_module_of_the_file_hides_the_crate_of_its_name() {
-    let imports = Imports::of(&Source::parse("planted.rs", "mod csv; use csv::Table; use ::csv::Reader;"));
+    let imports = Imports::of(&Source::new("planted.rs", "mod csv; use csv::Table; use ::csv::Reader;"));
     let resolve = |text: &str| imports.resolve(&syn::parse_str(text).unwrap()).join("::");
     assert_eq!(resolve("Table"), "self::csv::Table");
     assert_eq!(resolve("csv::Table"), "self::csv::Table");
@@ -114,7 +114,7 @@ fn a_module_of_the_file_hides_the_crate_of_its_name() {
 
 #[test]
 fn names_are_followed_to_where_they_come_from() {
-    let source = Source::parse(
+    let source = Source::new(
         "planted.rs",
         "use std::{fs, time::{self, SystemTime as Clock}}; fn f() { use ring::aead::LessSafeKey; } \
          #[cfg(test)] mod tests { use std::env; }",

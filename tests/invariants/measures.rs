@@ -65,7 +65,7 @@ fn half_of_the_files_are_short() {
 fn nine_of_ten_functions_fit_on_a_screen() {
     let mut lengths = Lengths::default();
     for source in sources() {
-        lengths.visit_file(&source.file);
+        lengths.visit_file(source.file());
     }
     let p90 = percentile(lengths.0, 90);
     assert!(p90 <= MAX_P90_FUNCTION_LINES, "one function in ten has {p90} lines or more");
@@ -75,7 +75,7 @@ fn nine_of_ten_functions_fit_on_a_screen() {
 fn planted_lengths_are_measured() {
     let mut lengths = Lengths::default();
     let text = "fn a() {\n\n}\nimpl S { fn b() {} }\n#[cfg(test)] mod tests { fn c() {\n\n\n\n\n} }";
-    lengths.visit_file(&Source::parse("planted.rs", text).file);
+    lengths.visit_file(Source::new("planted.rs", text).file());
     assert_eq!(lengths.0, [3, 1]);
     assert_eq!(percentile(vec![5, 1, 4, 2, 3], 50), 3);
     assert_eq!(percentile((1..=10).collect(), 90), 10);

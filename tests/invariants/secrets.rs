@@ -50,7 +50,7 @@ const NO_SECRETS: &[(&str, &str)] = &[];
 
 fn violations(source: &Source, secrets: &HashSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    scan(source, &source.file.items, secrets, &mut findings);
+    scan(source, &source.file().items, secrets, &mut findings);
     findings
 }
 
@@ -111,7 +111,7 @@ fn secrets(sources: &[Source]) -> HashSet<String> {
     }
     let mut names = HashSet::new();
     for source in sources {
-        collect(&source.file.items, &mut names);
+        collect(&source.file().items, &mut names);
     }
     names
 }
@@ -180,7 +180,7 @@ fn every_exception_is_a_type_that_exists() {
 
 #[cfg(test)]
 fn planted(text: &str) -> usize {
-    let sources = [Source::parse("planted.rs", text)];
+    let sources = [Source::new("planted.rs", text)];
     violations(&sources[0], &secrets(&sources)).len()
 }
 

@@ -42,7 +42,7 @@ fn every_library_denies_what_can_panic() {
 
 fn missing_lints(front: &Source) -> Vec<Finding> {
     let blocks: String = front
-        .file
+        .file()
         .attrs
         .iter()
         .filter_map(|attribute| match &attribute.meta {
@@ -61,13 +61,13 @@ fn missing_lints(front: &Source) -> Vec<Finding> {
 
 #[test]
 fn a_missing_lint_is_found() {
-    let block = |lints: &str| Source::parse("lib.rs", &format!("#![cfg_attr(not(test), deny({lints}))]"));
+    let block = |lints: &str| Source::new("lib.rs", &format!("#![cfg_attr(not(test), deny({lints}))]"));
     let full = DENIED.map(|lint| format!("clippy::{lint}")).join(", ");
     assert!(missing_lints(&block(&full)).is_empty());
     assert_eq!(missing_lints(&block(&full.replace("clippy::panic,", ""))).len(), 1);
-    assert_eq!(missing_lints(&Source::parse("lib.rs", "#![deny(clippy::panic)]")).len(), DENIED.len());
+    assert_eq!(missing_lints(&Source::new("lib.rs", "#![deny(clippy::panic)]")).len(), DENIED.len());
     let only_in_tests = format!("#![cfg_attr(test, deny({full}))]");
-    assert_eq!(missing_lints(&Source::parse("lib.rs", &only_in_tests)).len(), DENIED.len());
+    assert_eq!(missing_lints(&Source::new("lib.rs", &only_in_tests)).len(), DENIED.len());
 }
 
 #[test]
@@ -105,8 +105,8 @@ fn too_long(source: &Source) -> Option<Finding> {
 
 #[test]
 fn a_long_file_is_found() {
-    assert!(too_long(&Source::parse("planted.rs", &"\n".repeat(MAX_FILE_LINES))).is_none());
-    assert!(too_long(&Source::parse("planted.rs", &"\n".repeat(MAX_FILE_LINES + 1))).is_some());
+    assert!(too_long(&Source::new("planted.rs", &"\n".repeat(MAX_FILE_LINES))).is_none());
+    assert!(too_long(&Source::new("planted.rs", &"\n".repeat(MAX_FILE_LINES + 1))).is_some());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn each_word(tokens: TokenStream, report: &mut impl FnMut(&str, usize)) {
 
 #[test]
 fn planted_unsafe_code_is_found() {
-    let lines = |text| unsafe_code(&Source::parse("planted.rs", text)).len();
+    let lines = |text| unsafe_code(&Source::new("planted.rs", text)).len();
     assert_eq!(lines("fn f() { unsafe { g() } }"), 1);
     assert_eq!(lines("macro_rules! m { () => { unsafe { g() } } } unsafe impl Send for S {}"), 2);
     assert_eq!(lines("#![forbid(unsafe_code)] /* unsafe */ const S: &str = \"unsafe\";"), 0);
@@ -159,7 +159,7 @@ fn process_wide(source: &Source) -> Vec<Finding> {
             findings.push(source.finding_at(line, format!("`{word}`")));
         }
     });
-    for item in &source.file.items {
+    for item in &source.file().items {
         if let Item::Static(item) = item
             && matches!(item.mutability, StaticMutability::Mut(_))
         {
@@ -171,7 +171,7 @@ fn process_wide(source: &Source) -> Vec<Finding> {
 
 #[test]
 fn a_planted_global_is_found() {
-    let found = |text| process_wide(&Source::parse("planted.rs", text)).len();
+    let found = |text| process_wide(&Source::new("planted.rs", text)).len();
     assert_eq!(found("fn f() { rustls::crypto::ring::default_provider().install_default(); }"), 1);
     assert_eq!(found("static mut N: u8 = 0;"), 1);
     assert_eq!(found("static N: AtomicU8 = AtomicU8::new(0);"), 0);
@@ -184,7 +184,7 @@ fn every_exception_has_a_reason() {
 
 fn unexplained(source: &Source) -> Vec<Finding> {
     let mut scan = Unexplained { source, findings: Vec::new() };
-    scan.visit_file(&source.file);
+    scan.visit_file(source.file());
     for (index, line) in source.text.lines().enumerate() {
         let comment = line.trim_start().strip_prefix("///").or_else(|| line.trim_start().strip_prefix("//!"));
         if comment.is_some_and(|text| text.trim_start().starts_with("```") && text.contains("ignore")) {
@@ -218,7 +218,7 @@ impl<'ast> Visit<'ast> for Unexplained<'_> {
 
 #[test]
 fn a_planted_exception_without_a_reason_is_found() {
-    let found = |text| unexplained(&Source::parse("planted.rs", text)).len();
+    let found = |text| unexplained(&Source::new("planted.rs", text)).len();
     assert_eq!(found("#[test] #[ignore] fn a() {}"), 1);
     assert_eq!(found("#[test] #[ignore = \"needs a token\"] fn a() {}"), 0);
     assert_eq!(found("#[allow(dead_code)] fn a() {} #[expect(unused)] fn b() {}"), 2);
@@ -252,7 +252,7 @@ fn marks(source: &Source) -> Vec<Finding> {
 
 #[test]
 fn planted_marks_are_found() {
-    let found = |text: &str| marks(&Source::parse("planted.rs", text)).len();
+    let found = |text: &str| marks(&Source::new("planted.rs", text)).len();
     for (one, two) in MARKS {
         assert_eq!(found(&format!("// {one}{two}: later")), 1);
         assert_eq!(found(&format!("const A{one}{two}: u8 = 1;")), 0);
@@ -273,7 +273,7 @@ fn empty_names(source: &Source) -> Vec<Finding> {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    for item in &source.file.items {
+    for item in &source.file().items {
         let (name, visibility) = match item {
             Item::Struct(item) => (&item.ident, &item.vis),
             Item::Enum(item) => (&item.ident, &item.vis),
@@ -295,7 +295,7 @@ fn empty_names(source: &Source) -> Vec<Finding> {
 
 #[test]
 fn planted_empty_names_are_found() {
-    let found = |path, text| empty_names(&Source::parse(path, text)).len();
+    let found = |path, text| empty_names(&Source::new(path, text)).len();
     assert_eq!(found("a/src/keys.rs", "pub struct KeyManager; pub(crate) trait TokenHelper {}"), 2);
     assert_eq!(found("a/src/utils.rs", "pub struct Key;"), 1);
     assert_eq!(found("a/src/keys.rs", "pub struct Keyring; pub enum ServiceToken {}"), 0);

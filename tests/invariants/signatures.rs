@@ -55,7 +55,7 @@ fn foreign(name: &str) -> Option<&'static Foreign> {
 /// Foreign names in the public signatures of a file.
 fn violations(source: &Source, public: &HashSet<String>) -> Vec<Finding> {
     let mut scan = Scan { source, imports: Imports::of(source), public, findings: Vec::new() };
-    scan.items(&source.file.items);
+    scan.items(&source.file().items);
     scan.findings
 }
 
@@ -197,7 +197,7 @@ pub(crate) fn public_types(sources: &[Source]) -> HashSet<String> {
     }
     let mut names = HashSet::new();
     for source in sources {
-        collect(&source.file.items, &mut names);
+        collect(&source.file().items, &mut names);
     }
     names
 }
@@ -215,7 +215,7 @@ fn no_public_signature_names_a_foreign_type() {
 
 #[cfg(test)]
 fn planted(path: &str, text: &str) -> usize {
-    let source = Source::parse(path, text);
+    let source = Source::new(path, text);
     let sources = [source];
     violations(&sources[0], &public_types(&sources)).len()
 }

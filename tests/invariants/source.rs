@@ -1,5 +1,6 @@
 //! The sources of the repository, read and parsed.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,14 +23,19 @@ pub(crate) struct Source {
     /// Relative to the root, with `/`.
     pub(crate) path: String,
     pub(crate) text: String,
-    pub(crate) file: syn::File,
+    /// Parsed when first asked for: half of the checks read the text alone.
+    file: OnceCell<syn::File>,
 }
 
 impl Source {
     /// A file, or a planted snippet.
-    pub(crate) fn parse(path: &str, text: &str) -> Self {
-        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{path}: {error}"));
-        Self { path: path.to_owned(), text: text.to_owned(), file }
+    pub(crate) fn new(path: &str, text: &str) -> Self {
+        Self { path: path.to_owned(), text: text.to_owned(), file: OnceCell::new() }
+    }
+
+    /// The file as Rust.
+    pub(crate) fn file(&self) -> &syn::File {
+        self.file.get_or_init(|| syn::parse_file(&self.text).unwrap_or_else(|error| panic!("{}: {error}", self.path)))
     }
 
     /// Something wrong at a piece of syntax.
@@ -67,7 +73,7 @@ pub(crate) fn all() -> Vec<Source> {
     let mut paths = Vec::new();
     find(root(), "rs", &mut paths);
     paths.sort();
-    paths.iter().map(|path| Source::parse(&relative(path), &read(path))).collect()
+    paths.iter().map(|path| Source::new(&relative(path), &read(path))).collect()
 }
 
 /// The library sources of a crate, without the files that are compiled for its tests alone.
@@ -76,7 +82,7 @@ pub(crate) fn of_library(package: &str) -> Vec<Source> {
     find(&root().join(package).join("src"), "rs", &mut paths);
     paths.sort();
     assert!(!paths.is_empty(), "no sources of {package}");
-    let mut sources: Vec<Source> = paths.iter().map(|path| Source::parse(&relative(path), &read(path))).collect();
+    let mut sources: Vec<Source> = paths.iter().map(|path| Source::new(&relative(path), &read(path))).collect();
     let test_only: Vec<String> = sources.iter().flat_map(test_modules).collect();
     sources.retain(|source| !test_only.iter().any(|module| is_of_module(&source.path, module)));
     sources
@@ -86,7 +92,7 @@ pub(crate) fn of_library(package: &str) -> Vec<Source> {
 fn test_modules(source: &Source) -> Vec<String> {
     let stem = source.path.strip_suffix(".rs").unwrap_or(&source.path);
     let folder = ["/lib", "/main"].iter().find_map(|root| stem.strip_suffix(root)).unwrap_or(stem);
-    let modules = source.file.items.iter().filter(|item| is_test_only(item)).filter_map(|item| match item {
+    let modules = source.file().items.iter().filter(|item| is_test_only(item)).filter_map(|item| match item {
         Item::Mod(module) if module.content.is_none() => Some(format!("{folder}/{}", module.ident)),
         _ => None,
     });
@@ -167,7 +173,7 @@ fn the_walk_sees_this_file() {
 
 #[test]
 fn files_of_test_modules_are_told_apart() {
-    let modules = |path| test_modules(&Source::parse(path, "mod a; #[cfg(test)] mod b; #[cfg(test)] mod c {}"));
+    let modules = |path| test_modules(&Source::new(path, "mod a; #[cfg(test)] mod b; #[cfg(test)] mod c {}"));
     assert_eq!(modules("qsec-pki/src/lib.rs"), ["qsec-pki/src/b"]);
     assert_eq!(modules("qsec-pki/src/der.rs"), ["qsec-pki/src/der/b"]);
     assert!(
@@ -178,6 +184,6 @@ fn files_of_test_modules_are_told_apart() {
 
 #[test]
 fn test_only_items_are_told_apart() {
-    let source = Source::parse("planted.rs", "#[cfg(test)] mod tests {} #[cfg(feature = \"test\")] mod a {} mod b {}");
-    assert_eq!(source.file.items.iter().map(is_test_only).collect::<Vec<_>>(), [true, false, false]);
+    let source = Source::new("planted.rs", "#[cfg(test)] mod tests {} #[cfg(feature = \"test\")] mod a {} mod b {}");
+    assert_eq!(source.file().items.iter().map(is_test_only).collect::<Vec<_>>(), [true, false, false]);
 }
