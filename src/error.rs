@@ -10,6 +10,9 @@ use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
 
 use crate::lifecycle::LifecycleError;
 
+/// What a tenant lacks that cannot sign tokens of a kind.
+pub(crate) const NO_ACTIVE_KEY: &str = "active signing key";
+
 /// Who has to act before the same call can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,7 +86,7 @@ pub enum Error {
     Record(#[from] RecordError),
     /// The log does not open.
     #[error(transparent)]
-    Log(#[from] OpenLogError),
+    Log(#[from] std::sync::Arc<OpenLogError>),
     /// The log could not be read for verification.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -141,6 +144,7 @@ impl Error {
             Self::Prove(error) => error.code(),
             Self::Store(error) => error.code,
             Self::NotFound { noun, .. } => match *noun {
+                NO_ACTIVE_KEY => "no_active_key",
                 "client" => "client_not_found",
                 "identity provider" => "provider_not_found",
                 _ => "not_found",

@@ -4,6 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use qsec_audit::Severity;
+use qsec_crypto::TenantKeyState;
+
 use crate::clock::rfc3339;
 use crate::deployment::Deployment;
 use crate::error::Error;
@@ -144,11 +147,11 @@ impl Deployment {
             Err(error) => Err(error),
         };
         match described {
-            Ok(keys) if keys.state() == "active" => Check::ok(name, format!("{} versions", keys.versions().len())),
+            Ok(keys) if keys.state == TenantKeyState::Active => Check::ok(name, format!("{} versions", keys.versions.len())),
             Ok(keys) => Check::found(
                 CheckState::Warn,
                 name,
-                format!("is {}", keys.state()),
+                format!("is {}", keys.state.as_str()),
                 format!("`qsec key list {id}` says by whom; `qsec key enable {id}` opens it if that was the tenant"),
             ),
             Err(error) => Check::found(CheckState::Fail, name, error.to_string(), format!("`qsec key list {id}`")),
@@ -172,7 +175,7 @@ impl Deployment {
 
     async fn log_check(&self, now: SystemTime) -> Result<Check, Error> {
         let report = self.verify_log(None, now).await?;
-        Ok(match report.findings().iter().find(|finding| finding.is_tampering()) {
+        Ok(match report.findings().iter().find(|finding| finding.severity() == Severity::Tampered) {
             Some(finding) => Check::found(
                 CheckState::Fail,
                 "audit log",

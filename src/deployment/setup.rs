@@ -16,7 +16,6 @@ use qsec_pki::{Authority, Zone};
 use qsec_store::{SettingRow, SettingStore, Store};
 
 use super::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LOG_FIRST_KEY, LOG_SIGNING_KEY, Unlock, origin};
-use crate::clock::rfc3339;
 use crate::error::{Error, HomeError};
 use crate::home::{Facts, Home, RootKeyPlace};
 use crate::recorder::Recorder;
@@ -143,7 +142,7 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
     let home = Home::begin(path)?;
     let (root_place, root) = root_key(&home, &setup.unlock)?;
     let store = Store::open_file(home.store()).await?;
-    let kms = Arc::new(LocalKms::open(root, store.clone()));
+    let kms = Arc::new(LocalKms::open(root, store.clone())?);
     let vault = Vault::new(kms, store.clone());
     for purpose in ServicePurpose::ALL {
         vault.create(purpose, now).await?;
@@ -231,8 +230,9 @@ async fn make_log(
         }
     }
     let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
-    let keys = LogKeys::new(SigningKey::from_seed(seed.expose_secret()), Arc::new(sealer));
-    let log = Log::create(home.audit(), origin, keys, first, now).map_err(|error| Error::Log(Arc::new(error)))?;
+    let signing = SigningKey::from_seed(seed.expose_secret()).map_err(|error| Error::internal(error.to_string()))?;
+    let keys = LogKeys::new(signing, Arc::new(sealer));
+    let log = Log::create(home.audit(), origin, keys, &first, now).map_err(Arc::new)?;
     Ok(Arc::new(Recorder::over(home.audit(), log)?))
 }
 
@@ -272,7 +272,7 @@ async fn make_authority(
     SettingStore::write(store, &row).await?;
     let event = catalogue::CaCreated::new()
         .serial(certificate.serial().to_string())
-        .not_after(rfc3339(certificate.not_after()))
+        .not_after(certificate.not_after())
         .by(Actor::operator("setup"))
         .subject(format!("certificate/{}", certificate.serial()));
     recorder.durable(event, now).await?;

@@ -165,7 +165,7 @@ impl Deployment {
     ) -> Result<TenantRecord, Error> {
         let (next, event) = record.after(verb, actor, now)?;
         self.record_both(&record.id, event, now).await?;
-        match self.inner.store.write(&next.to_row()?).await {
+        match TenantStore::write(&self.inner.store, &next.to_row()?).await {
             Ok(()) => {}
             Err(qsec_store::StoreError::Conflict { .. }) => {
                 // The event was first; that its effect did not follow is an event too.
@@ -212,7 +212,7 @@ impl Deployment {
         let key: KeyId = self.inner.kms.create_key(now).await?;
         let event = catalogue::KeyCreated::new()
             .version(1)
-            .provider("internal")
+            .provider(catalogue::Provider::Internal)
             .kms_key(key.as_str())
             .purpose(Purpose::data().as_str())
             .by(actor.clone())
@@ -237,7 +237,7 @@ impl Deployment {
         let key = SigningKey::generate(qsec_identity::Algorithm::Es256)
             .map_err(|error| Error::internal(error.to_string()))?;
         let record = signing_key_record(id, purpose, key.kid());
-        let wrapped = self.inner.token_keys.seal(&record, key.pkcs8().expose_secret())?;
+        let wrapped = self.inner.token_keys.seal(&record, key.private_bytes().expose_secret())?;
         let event = catalogue::SigningKeyActivated::new()
             .kid(key.kid())
             .alg(key.algorithm().as_str())
@@ -245,7 +245,8 @@ impl Deployment {
             .subject(format!("signing_key/{}", key.kid()))
             .tenant(audit_id(id)?);
         self.inner.recorder.durable(event, now).await?;
-        let ring = SigningKeyRing::create(purpose, key.public(), wrapped, now);
+        let ring = SigningKeyRing::create(purpose, key.verifying_key(), Some(wrapped), now)
+            .map_err(|error| Error::internal(error.to_string()))?;
         IdentityStore::write(store, id, Collection::SigningKey, &ring.to_row()).await?;
         Ok(())
     }

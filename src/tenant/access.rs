@@ -19,7 +19,7 @@ impl Tenant {
     pub async fn activate_policy(&self, policy: &Policy, actor: &Actor, now: SystemTime) -> Result<u64, Error> {
         self.pass("policy", now).await?;
         let missing = || Error::NotFound { noun: "policy", id: self.id().to_owned() };
-        let entries = policy.tenant(self.id()).ok_or_else(missing)?.entries();
+        let entries = policy.tenant(self.id()).ok_or_else(missing)?.entries()?;
         // What does not compile is never stored.
         Policy::from_entries(self.id(), &entries)?.compile()?;
         let store = &self.deployment.inner.store;
@@ -87,7 +87,7 @@ impl Tenant {
     /// Brings the snapshot of this tenant up to the stored version.
     pub(crate) async fn load_policy(&self, _now: SystemTime) -> Result<(), Error> {
         let stored = PolicyStore::load(&self.deployment.inner.store, self.id()).await?;
-        self.deployment.inner.policies.merge(Policy::from_stored(self.id(), &stored)?.compile()?);
+        self.deployment.inner.policies.merge(&Policy::from_stored(self.id(), &stored)?.compile()?);
         Ok(())
     }
 

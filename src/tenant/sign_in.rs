@@ -6,7 +6,7 @@ use qsec_audit::{Actor, catalogue};
 use qsec_crypto::SecretKey;
 use qsec_identity::{
     Collection, IdentityStore, Issued, JwtProvider, Login, Presented, Providers, Reason, Rejection, ReplayStore, Row,
-    TokenDraft,
+    TokenDraft, TokenType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -69,9 +69,9 @@ impl Tenant {
         let taken = self.deployment.inner.store.list(self.id(), Collection::Provider).await?.len();
         let id = format!("idp_{}", taken.saturating_add(1));
         providers.add(&id, provider.clone())?;
-        let event = catalogue::IdpCreated::new().kind("jwt").issuer(provider.issuer()).by(actor.clone());
+        let event = catalogue::IdpCreated::new().kind(catalogue::IdpKind::Jwt).issuer(provider.issuer()).by(actor.clone());
         self.announce(event.subject(format!("idp/{id}")), now).await?;
-        let row = Row { id: id.clone(), generation: 1, body: provider.to_json().into_bytes() };
+        let row = Row { id: id.clone(), generation: 1, body: provider.to_json().as_bytes().to_vec() };
         IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Provider, &row).await?;
         Ok(id)
     }
@@ -155,7 +155,7 @@ impl Tenant {
         }
         let link = UserLink { provider: login.provider().to_owned(), subject: subject.to_owned() };
         let body = serde_json::to_vec(&link).map_err(|error| Error::internal(error.to_string()))?;
-        let event = catalogue::UserLinked::new().idp(login.provider()).by_source("mapping").by(Actor::user(subject));
+        let event = catalogue::UserLinked::new().idp(login.provider()).by_source(catalogue::LinkedBy::Mapping).by(Actor::user(subject));
         self.announce(event.subject(format!("user/{subject}")), now).await?;
         let row = Row { id: subject.to_owned(), generation: 1, body };
         IdentityStore::write(store, self.id(), Collection::User, &row).await?;
@@ -171,7 +171,7 @@ impl Tenant {
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);
         self.note(started.by(actor.clone()).subject(format!("session/{id}")), now)?;
         let groups = login.principal().groups().iter().map(String::as_str);
-        let draft = TokenDraft::session(user).audience(self.issuer()).session_id(&id).auth_time(now).groups(groups);
+        let draft = TokenDraft::new(TokenType::Session, user).audience(self.issuer()).session_id(&id).auth_time(now).groups(groups);
         self.issue_token(draft, &actor, now).await
     }
 
