@@ -144,12 +144,9 @@ fn requests_are_judged_by_size_encoding_key_and_signature() {
         changed[at] ^= 0x01;
         assert_ne!(code(&changed), "ok", "byte {at}");
     }
-    let unsorted = signed_request(
-        &key,
-        &[0x30, 0],
-        &[[0x30, 6, 6, 1, 0x2b, 0x31, 1, 5], [0x30, 6, 6, 1, 0x2a, 0x31, 1, 5]].concat(),
-    );
-    assert_eq!(code(&unsorted), "csr_malformed");
+    let attribute = |arc| [0x30, 7, 6, 1, arc, 0x31, 2, 5, 0];
+    assert_eq!(code(&signed_request(&key, &[0x30, 0], &[attribute(0x2a), attribute(0x2b)].concat())), "ok");
+    assert_eq!(code(&signed_request(&key, &[0x30, 0], &[attribute(0x2b), attribute(0x2a)].concat())), "csr_malformed");
     let other = PrivateKey::generate().unwrap();
     let info = tlv(0x30, &[&[2, 1, 0, 0x30, 0], key.public_key().spki_der(), &[0xa0, 0]]);
     let stolen = tlv(0x30, &[&info, crate::forge::ECDSA_SHA256, &tlv(3, &[&[0], &other.sign(&info).unwrap()])]);

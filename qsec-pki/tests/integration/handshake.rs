@@ -147,6 +147,26 @@ fn second_connection_verifies_again() {
 }
 
 #[test]
+fn our_client_resumes_with_nobody() {
+    let house = house();
+    let mut generous = house.server();
+    generous.send_tls13_tickets = 4;
+    generous.session_storage = rustls::server::ServerSessionMemoryCache::new(32);
+    let generous = Arc::new(generous);
+    let mut hopeful = house.client();
+    hopeful.resumption = rustls::client::Resumption::in_memory_sessions(32);
+    for (client, second) in [(house.client(), HandshakeKind::Full), (hopeful, HandshakeKind::Resumed)] {
+        let client = Arc::new(client);
+        let mut kinds = (0..2).map(|_| {
+            let met = meet(&house.zone, &generous, &client, "n7.svc.zone-a.internal");
+            assert_eq!(met.client.unwrap(), b"pong");
+            met.kinds[0]
+        });
+        assert_eq!((kinds.next(), kinds.next()), (Some(Some(HandshakeKind::Full)), Some(Some(second))));
+    }
+}
+
+#[test]
 fn client_refuses_servers_that_are_not_the_one_it_dials() {
     let house = house();
     let server = Arc::new(house.server());

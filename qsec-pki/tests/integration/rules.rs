@@ -239,6 +239,8 @@ fn row_15_and_16_chain_leads_to_our_root() {
     assert_eq!(code(verify(&root.zone(), &[root.leaf(|_| {}), middle.der.clone()])), "chain_not_linear");
     assert_eq!(code(verify(&root.zone(), &[leaf])), "untrusted_root");
     assert_eq!(intermediate(|d| d.remove(SKI)), "key_identifier_mismatch");
+    let astray = middle.leaf(|d| d.set(AKI, tlv(0x30, &[&tlv(0x80, &[&root.ski])])));
+    assert_eq!(code(verify(&root.zone(), &[astray, middle.der.clone()])), "key_identifier_mismatch");
 }
 
 #[test]
