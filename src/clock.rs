@@ -26,7 +26,6 @@ impl Stamp {
     pub(crate) fn time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_micros(self.0)
     }
-
 }
 
 impl From<SystemTime> for Stamp {

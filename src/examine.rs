@@ -147,11 +147,13 @@ impl Deployment {
             Err(error) => Err(error),
         };
         match described {
-            Ok(keys) if keys.state == TenantKeyState::Active => Check::ok(name, format!("{} versions", keys.versions.len())),
+            Ok(keys) if keys.state == TenantKeyState::Active => {
+                Check::ok(name, format!("{} versions", keys.versions.len()))
+            }
             Ok(keys) => Check::found(
                 CheckState::Warn,
                 name,
-                format!("is {}", keys.state.as_str()),
+                format!("is {}", keys.state.name()),
                 format!("`qsec key list {id}` says by whom; `qsec key enable {id}` opens it if that was the tenant"),
             ),
             Err(error) => Check::found(CheckState::Fail, name, error.to_string(), format!("`qsec key list {id}`")),

@@ -108,7 +108,7 @@ impl Vault {
         let key = RawKey::new(self.secret(purpose, now).await?)
             .for_tenant(owner()?)
             .for_purpose(name(purpose)?)
-            .at_version(1);
+            .at_version(1)?;
         Ok(ServiceKey(key))
     }
 }

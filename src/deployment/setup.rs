@@ -200,7 +200,7 @@ fn root_key(home: &Home, unlock: &Unlock) -> Result<(RootKeyPlace, RootKey), Err
         Unlock::Passphrase(passphrase) => {
             let parameters = PassphraseParameters::generate().map_err(|error| refused(error.to_string()))?;
             let key = from_passphrase(passphrase, &parameters)?;
-            Ok((RootKeyPlace::Passphrase(parameters.encode()), key))
+            Ok((RootKeyPlace::Passphrase(parameters.to_string()), key))
         }
     }
 }

@@ -164,13 +164,13 @@ impl Deployment {
         now: SystemTime,
     ) -> Result<TenantRecord, Error> {
         let (next, event) = record.after(verb, actor, now)?;
-        self.record_both(&record.id, event, now).await?;
+        self.announce(&record.id, event, now).await?;
         match TenantStore::write(&self.inner.store, &next.to_row()?).await {
             Ok(()) => {}
             Err(qsec_store::StoreError::Conflict { .. }) => {
                 // The event was first; that its effect did not follow is an event too.
                 let (_, event) = record.after(verb, actor, now)?;
-                self.record_both(&record.id, event.failed("tenant_changed"), now).await?;
+                self.announce(&record.id, event.failed("tenant_changed"), now).await?;
                 let version = self.tenant_record(&record.id).await?.version();
                 return Err(LifecycleError::Changed { id: record.id.clone(), version }.into());
             }
@@ -185,10 +185,10 @@ impl Deployment {
         Ok(next)
     }
 
-    /// A tenant's lifecycle stands in the deployment's tree, and in its own as a second leaf, so that it survives a purge.
-    async fn record_both(&self, id: &str, event: Event, now: SystemTime) -> Result<(), Error> {
-        let own = event.clone_for_tree().tenant(audit_id(id)?);
-        self.inner.recorder.durable_all(vec![event, own], now).await?;
+    /// The log puts an event of a tenant's lifecycle into the tenant's tree and, as a second leaf of the same write, into
+    /// the deployment's, so that it survives a purge.
+    async fn announce(&self, id: &str, event: Event, now: SystemTime) -> Result<(), Error> {
+        self.inner.recorder.durable(event.tenant(audit_id(id)?), now).await?;
         Ok(())
     }
 

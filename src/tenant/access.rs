@@ -110,7 +110,7 @@ impl Tenant {
         // No ceiling and the empty ceiling are opposites: the first is a signed-in browser, the second admits nothing.
         Ok(match who.scopes() {
             Some(scopes) => subject.scopes(scopes),
-            None => subject.without_ceiling(),
+            None => subject,
         })
     }
 
@@ -120,7 +120,7 @@ impl Tenant {
         let groups = self.deployment.inner.policies.load().groups_of(self.id(), subject);
         let identity = Identity::new().groups(groups);
         match subject.user_id() {
-            Some(user) => identity.user(user),
+            Some(user) => identity.id(user),
             None => identity,
         }
     }

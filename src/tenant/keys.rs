@@ -74,7 +74,10 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn disable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyDisabled::new().by_source(KeyAuthority::Tenant).provider(Provider::Internal).by(actor.clone());
+        let event = catalogue::KeyDisabled::new()
+            .by_source(KeyAuthority::Tenant)
+            .provider(Provider::Internal)
+            .by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().disable(now).await?)
     }
@@ -84,7 +87,8 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn enable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyEnabled::new().by_source(KeyAuthority::Tenant).provider(Provider::Internal).by(actor.clone());
+        let event =
+            catalogue::KeyEnabled::new().by_source(KeyAuthority::Tenant).provider(Provider::Internal).by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().enable(now).await?)
     }

@@ -69,7 +69,8 @@ impl Tenant {
         let taken = self.deployment.inner.store.list(self.id(), Collection::Provider).await?.len();
         let id = format!("idp_{}", taken.saturating_add(1));
         providers.add(&id, provider.clone())?;
-        let event = catalogue::IdpCreated::new().kind(catalogue::IdpKind::Jwt).issuer(provider.issuer()).by(actor.clone());
+        let event =
+            catalogue::IdpCreated::new().kind(catalogue::IdpKind::Jwt).issuer(provider.issuer()).by(actor.clone());
         self.announce(event.subject(format!("idp/{id}")), now).await?;
         let row = Row { id: id.clone(), generation: 1, body: provider.to_json().as_bytes().to_vec() };
         IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Provider, &row).await?;
@@ -112,7 +113,7 @@ impl Tenant {
             Ok(login) => login,
             Err(rejection) => return Err(self.login_failed(rejection, now)),
         };
-        if let Err(rejection) = self.admit(&login, now).await? {
+        if let Err(rejection) = self.admit_login(&login, now).await? {
             return Err(self.login_failed(rejection, now));
         }
         let user = login.principal().subject().to_owned();
@@ -121,7 +122,7 @@ impl Tenant {
     }
 
     /// The checks that need the store, replay last: a login refused for another cause does not burn its token.
-    async fn admit(&self, login: &Login, now: SystemTime) -> Result<Result<(), Rejection>, Error> {
+    async fn admit_login(&self, login: &Login, now: SystemTime) -> Result<Result<(), Rejection>, Error> {
         let store = &self.deployment.inner.store;
         if login.principal().subject().starts_with(CLIENT_PREFIX) {
             return Ok(Err(Rejection::new(Reason::SubjectMismatch)));
@@ -155,7 +156,10 @@ impl Tenant {
         }
         let link = UserLink { provider: login.provider().to_owned(), subject: subject.to_owned() };
         let body = serde_json::to_vec(&link).map_err(|error| Error::internal(error.to_string()))?;
-        let event = catalogue::UserLinked::new().idp(login.provider()).by_source(catalogue::LinkedBy::Mapping).by(Actor::user(subject));
+        let event = catalogue::UserLinked::new()
+            .idp(login.provider())
+            .by_source(catalogue::LinkedBy::Mapping)
+            .by(Actor::user(subject));
         self.announce(event.subject(format!("user/{subject}")), now).await?;
         let row = Row { id: subject.to_owned(), generation: 1, body };
         IdentityStore::write(store, self.id(), Collection::User, &row).await?;
@@ -171,7 +175,11 @@ impl Tenant {
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);
         self.note(started.by(actor.clone()).subject(format!("session/{id}")), now)?;
         let groups = login.principal().groups().iter().map(String::as_str);
-        let draft = TokenDraft::new(TokenType::Session, user).audience(self.issuer()).session_id(&id).auth_time(now).groups(groups);
+        let draft = TokenDraft::new(TokenType::Session, user)
+            .audience(self.issuer())
+            .session_id(&id)
+            .auth_time(now)
+            .groups(groups);
         self.issue_token(draft, &actor, now).await
     }
 

@@ -45,11 +45,8 @@ impl Tenant {
         };
         let key = self.active_key(purpose).await?;
         let issued = Issuer::new(self.issuer())?.issue(&draft.tenant(self.id()), &key, now)?;
-        let event = catalogue::TokenIssued::new()
-            .jti(issued.jti())
-            .kind(recorded)
-            .exp(issued.expires_at())
-            .by(actor.clone());
+        let event =
+            catalogue::TokenIssued::new().jti(issued.jti()).kind(recorded).exp(issued.expires_at()).by(actor.clone());
         self.announce(event.subject(format!("token/{}", issued.jti())), now).await?;
         Ok(issued)
     }
@@ -113,7 +110,8 @@ impl Tenant {
             (TokenPolicy::access(&issuer), Purpose::Access)
         };
         let policy = policy.audience(&issuer).algorithms([Algorithm::Es256]).tenant(self.id());
-        let keys = KeySet::parse(self.ring(purpose).await?.jwks()).map_err(|error| Error::internal(error.to_string()))?;
+        let keys =
+            KeySet::parse(self.ring(purpose).await?.jwks()).map_err(|error| Error::internal(error.to_string()))?;
         Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))
     }
 
