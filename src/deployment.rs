@@ -325,7 +325,7 @@ fn certificate_role(role: qsec_pki::Role) -> catalogue::CertificateRole {
     match role {
         qsec_pki::Role::Server => catalogue::CertificateRole::Server,
         qsec_pki::Role::Client => catalogue::CertificateRole::Client,
-        _ => catalogue::CertificateRole::Peer,
+        qsec_pki::Role::Peer | _ => catalogue::CertificateRole::Peer,
     }
 }
 

@@ -104,6 +104,12 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// A principal or a decision of another tenant: what was proved there proves nothing here.
+    #[error("the {what} is another tenant's")]
+    OtherTenant {
+        /// What was handed in.
+        what: &'static str,
+    },
     /// An identifier does not have the form that it must have.
     #[error("{what}")]
     Malformed {
@@ -119,7 +125,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable, snake_case name of what happened.
+    /// The stable name, in `snake_case`, of what happened.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Home(error) => error.code(),
@@ -149,6 +155,7 @@ impl Error {
                 "identity provider" => "provider_not_found",
                 _ => "not_found",
             },
+            Self::OtherTenant { .. } => "tenant_mismatch",
             Self::Malformed { .. } => "usage",
             Self::Internal { .. } => "internal",
         }
@@ -160,7 +167,7 @@ impl Error {
             return match rejection.class() {
                 RejectionClass::Unavailable => Fault::Unavailable,
                 RejectionClass::Malformed => Fault::Misuse,
-                _ => Fault::Refused,
+                RejectionClass::Refused | _ => Fault::Refused,
             };
         }
         fault_of(self.code())
@@ -377,7 +384,7 @@ impl From<qsec_audit::head::StoreError> for Error {
         let code = match &error {
             qsec_audit::head::StoreError::Conflict => "rolled_back",
             qsec_audit::head::StoreError::Unavailable(_) => "store_unavailable",
-            _ => "record_damaged",
+            qsec_audit::head::StoreError::Damaged { .. } | _ => "record_damaged",
         };
         Self::Store(StoreFailure::new(code, error))
     }

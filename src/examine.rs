@@ -14,7 +14,7 @@ use crate::home::{self, RootKeyPlace};
 use crate::lifecycle::TenantState;
 
 /// A clock that is behind what the store has seen by more than this is wrong.
-const MAX_CLOCK_LAG: Duration = Duration::from_secs(60);
+const MAX_CLOCK_LAG: Duration = Duration::from_mins(1);
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -253,6 +253,21 @@ impl TrustZone {
     }
 }
 
+/// The reason in an error of rustls, if it was our verifier that refused: for the log of whoever refused. The peer saw a
+/// bare alert. Refusals over the extended key usage reach the [`Observer`](crate::Observer) only.
+///
+/// ```
+/// let other = rustls::Error::General("not ours".to_owned());
+/// assert!(qsec_pki::tls::rejection(&other).is_none());
+/// ```
+pub fn rejection(error: &rustls::Error) -> Option<&Rejection> {
+    if let rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) = error {
+        other.0.downcast_ref()
+    } else {
+        None
+    }
+}
+
 /// Always handed in: what the process installed as its default is not ours to trust.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())

@@ -17,6 +17,7 @@ use qsec_store::{SettingRow, SettingStore, Store};
 
 use super::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LOG_FIRST_KEY, LOG_SIGNING_KEY, Unlock, origin};
 use crate::error::{Error, HomeError};
+use crate::hex;
 use crate::home::{Facts, Home, RootKeyPlace};
 use crate::recorder::Recorder;
 use crate::vault::{LogStateSealer, ServicePurpose, Vault};
@@ -172,8 +173,8 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
 
 fn random_name() -> Result<String, Error> {
     let random = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
-    let tail: String = random.expose_secret().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("qsec-{tail}"))
+    let (tail, _) = random.expose_secret().split_at(5);
+    Ok(format!("qsec-{}", hex::lower(tail)))
 }
 
 fn zone(name: Option<&str>) -> Result<Zone, Error> {
@@ -222,12 +223,11 @@ async fn make_log(
     let seed = SecretKey::generate().map_err(|_| no_randomness())?;
     vault.sealing(ServicePurpose::AuditSign, now).await?.keep(store, LOG_SIGNING_KEY, seed.expose_secret()).await?;
     let first = MacKey::generate().map_err(|_| no_randomness())?;
-    match &setup.escrow {
-        Some(file) => write_escrow(home, file, &first)?,
-        None => {
-            let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
-            sealing.keep(store, LOG_FIRST_KEY, first.expose_secret()).await?;
-        }
+    if let Some(file) = &setup.escrow {
+        write_escrow(home, file, &first)?;
+    } else {
+        let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
+        sealing.keep(store, LOG_FIRST_KEY, first.expose_secret()).await?;
     }
     let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
     let signing = SigningKey::from_seed(seed.expose_secret()).map_err(|error| Error::internal(error.to_string()))?;
@@ -278,7 +278,7 @@ async fn make_authority(
     recorder.durable(event, now).await?;
     let spki = certificate.spki_sha256();
     planned.commit();
-    Ok(spki.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::lower(&spki))
 }
 
 fn backups(home: &Home, facts: &Facts, setup: &Setup) -> Vec<Backup> {

@@ -136,13 +136,11 @@ impl Deployment {
 
     pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
         let record = self.tenant_record(id).await?;
-        let room = match self.room(id) {
-            Some(room) => room,
-            None => {
-                let keyring = self.keyring(id, now).await?;
-                let room = Room::new(record.clone(), keyring)?;
-                self.keep_room(id, room)
-            }
+        let room = if let Some(room) = self.room(id) {
+            room
+        } else {
+            let room = Room::new(record.clone(), self.keyring(id, now).await?)?;
+            self.keep_room(id, room)
         };
         room.replace_record(record);
         let tenant = self.handle(room);

@@ -70,8 +70,8 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
 }
 
 fn subject(event: &qsec_crypto::Event<'_>) -> String {
-    let purpose = event.purpose.map(qsec_crypto::Purpose::as_str).unwrap_or("all");
-    let tenant = event.tenant.map(qsec_crypto::TenantId::as_str).unwrap_or("none");
+    let purpose = event.purpose.map_or("all", qsec_crypto::Purpose::as_str);
+    let tenant = event.tenant.map_or("none", qsec_crypto::TenantId::as_str);
     match event.version {
         Some(version) => format!("key/{tenant}/{purpose}/{version}"),
         None => format!("key/{tenant}/{purpose}"),

@@ -48,7 +48,7 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<Allowed, Error> {
         self.pass_here("decide", now)?;
-        let subject = self.subject(who)?;
+        let subject = self.subject(who, now)?;
         let request = Request::new(self.id(), &subject, action, resource);
         match self.deployment.inner.policies.decide(&request) {
             Decision::Allow(allowed) => Ok(allowed),
@@ -69,7 +69,7 @@ impl Tenant {
     ) -> Result<D, Error> {
         self.pass_here("reduce", now)?;
         if allowed.tenant() != self.id() {
-            return Err(Error::Malformed { what: "the decision is another tenant's".to_owned() });
+            return Err(self.other_tenant("decision", now));
         }
         let reduced = access.reduction(self.identity(allowed)).and_then(|reduction| reduction.apply(data));
         let app = allowed.resource_id().unwrap_or_default();
@@ -98,13 +98,15 @@ impl Tenant {
     }
 
     /// A principal is proved; a subject is plain data. This is the only way from the one to the other.
-    fn subject(&self, who: &Principal) -> Result<Subject, Error> {
+    fn subject(&self, who: &Principal, now: SystemTime) -> Result<Subject, Error> {
         if who.tenant() != Some(self.id()) {
-            return Err(Error::Malformed { what: "the principal is another tenant's".to_owned() });
+            return Err(self.other_tenant("principal", now));
         }
         let subject = match who.kind() {
             PrincipalKind::User => Subject::user(who.subject()),
-            _ => Subject::user(format!("{CLIENT_PREFIX}{}", who.subject())),
+            PrincipalKind::Client | PrincipalKind::Gateway | _ => {
+                Subject::user(format!("{CLIENT_PREFIX}{}", who.subject()))
+            }
         };
         let subject = subject.groups(who.groups());
         // No ceiling and the empty ceiling are opposites: the first is a signed-in browser, the second admits nothing.
@@ -125,10 +127,19 @@ impl Tenant {
         }
     }
 
+    /// Whoever mixes tenants up has a defect or an intent; the log of the tenant that was asked has it either way.
+    fn other_tenant(&self, what: &'static str, now: SystemTime) -> Error {
+        let event = catalogue::DecisionDenied::new().by(Actor::system()).denied("tenant_mismatch");
+        match self.note(event, now) {
+            Ok(()) => Error::OtherTenant { what },
+            Err(error) => error,
+        }
+    }
+
     fn deny(&self, denied: Denied, who: &Principal, now: SystemTime) -> Error {
         let actor = match who.kind() {
             PrincipalKind::User => Actor::user(who.subject()),
-            _ => Actor::client(who.subject()),
+            PrincipalKind::Client | PrincipalKind::Gateway | _ => Actor::client(who.subject()),
         };
         let event = catalogue::DecisionDenied::new()
             .action(denied.action().as_str())

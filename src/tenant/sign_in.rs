@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tenant;
 use crate::error::Error;
+use crate::hex;
 
 /// Users and clients share the subjects of decisions; no identity provider may speak in a client's name.
 pub(super) const CLIENT_PREFIX: &str = "client:";
@@ -169,7 +170,7 @@ impl Tenant {
     async fn start_session(&self, login: &Login, user: &str, now: SystemTime) -> Result<Issued, Error> {
         let actor = Actor::user(user);
         let random = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
-        let id: String = random.expose_secret().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::lower(random.expose_secret().split_at(16).0);
         let succeeded = catalogue::LoginSucceeded::new().idp(login.provider()).method(login.method()).mfa(false);
         self.note(succeeded.by(actor.clone()).subject(format!("user/{user}")).session(id.as_str()), now)?;
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);

@@ -38,10 +38,12 @@ impl Tenant {
     pub async fn issue_token(&self, draft: TokenDraft, actor: &Actor, now: SystemTime) -> Result<Issued, Error> {
         self.pass("token", now).await?;
         let kind = draft.token_type();
-        let (purpose, recorded) = match kind {
-            TokenType::Access => (Purpose::Access, TokenKind::Access),
-            TokenType::Session => (Purpose::Session, TokenKind::Session),
-            other => return Err(Error::NotFound { noun: NO_ACTIVE_KEY, id: other.as_str().to_owned() }),
+        let (purpose, recorded) = if kind == TokenType::Access {
+            (Purpose::Access, TokenKind::Access)
+        } else if kind == TokenType::Session {
+            (Purpose::Session, TokenKind::Session)
+        } else {
+            return Err(Error::NotFound { noun: NO_ACTIVE_KEY, id: kind.as_str().to_owned() });
         };
         let key = self.active_key(purpose).await?;
         let issued = Issuer::new(self.issuer())?.issue(&draft.tenant(self.id()), &key, now)?;
