@@ -3,6 +3,8 @@
 //! `cargo run --release --example tenant_platform` needs no server. It makes a deployment in a folder under `target/`,
 //! plays the story aloud on real figures, and fails if any answer is not the expected one.
 
+#![expect(clippy::disallowed_methods, reason = "a program reads the clock, and its machines are threads")]
+
 mod machines;
 mod provider;
 mod story;
@@ -21,7 +23,7 @@ use qsec::crypto::Context;
 use qsec::identity::oauth::{ClientRegistration, ClientType};
 use qsec::identity::{Presented, Principal};
 use qsec::pki::tls::Identity;
-use qsec::pki::{Authority, CertificateRequest, LeafProfile, TrustZone, Zone};
+use qsec::pki::{Authority, CertificateRequest, LeafProfile, Zone};
 use qsec::{Deployment, NewTenant, Setup, Tenant};
 
 use crate::provider::IdentityProvider;
@@ -359,7 +361,7 @@ async fn the_log(story: &mut Story, platform: Platform, folder: &Path, now: Syst
     bytes[middle] ^= 0x01;
     fs::write(&segment, &bytes)?;
     let report = deployment.verify_folder(&copy, Some(escrow(folder)?), later).await?;
-    let first = report.findings().first().map_or_else(String::new, |finding| finding.to_string());
+    let first = report.findings().first().map_or_else(String::new, ToString::to_string);
     story.holds("one byte of a copy changed: the change is found", report.verdict() == Verdict::Tampered, first)?;
     deployment.close(later).await?;
     Ok(())
