@@ -368,6 +368,7 @@ macro_rules! store_errors {
             fn from(error: $room::StoreError) -> Self {
                 let code = match &error {
                     $room::StoreError::Conflict => "conflict",
+                    $room::StoreError::Refused { .. } => "record_refused",
                     $room::StoreError::Unavailable(_) => "store_unavailable",
                     _ => "record_damaged",
                 };
@@ -383,6 +384,7 @@ impl From<qsec_audit::head::StoreError> for Error {
     fn from(error: qsec_audit::head::StoreError) -> Self {
         let code = match &error {
             qsec_audit::head::StoreError::Conflict => "rolled_back",
+            qsec_audit::head::StoreError::Refused { .. } => "record_refused",
             qsec_audit::head::StoreError::Unavailable(_) => "store_unavailable",
             qsec_audit::head::StoreError::Damaged { .. } | _ => "record_damaged",
         };

@@ -133,9 +133,9 @@ impl ClientSecret {
         &self.0
     }
 
-    pub(super) fn stored(&self, now: i64) -> StoredSecret {
+    pub(super) fn stored(&self, now: i64) -> SecretDigest {
         let start = self.0.len().saturating_sub(HINT);
-        StoredSecret {
+        SecretDigest {
             sha256: base64url::encode(sha256(&[self.0.as_bytes()])),
             hint: self.0.get(start..).unwrap_or_default().to_owned(),
             created: now,
@@ -177,14 +177,14 @@ impl SecretHint {
 
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StoredSecret {
+pub(super) struct SecretDigest {
     sha256: String,
     hint: String,
     created: i64,
     ends: Option<i64>,
 }
 
-impl StoredSecret {
+impl SecretDigest {
     fn is_live(&self, now: i64) -> bool {
         self.ends.is_none_or(|ends| now < ends)
     }
@@ -225,7 +225,7 @@ pub(super) struct Record {
     pub(super) dpop: bool,
     pub(super) disabled: bool,
     pub(super) created: i64,
-    pub(super) secrets: Vec<StoredSecret>,
+    pub(super) secrets: Vec<SecretDigest>,
 }
 
 impl Client {
@@ -296,7 +296,7 @@ impl Client {
 
     /// What may be shown of its secrets.
     pub fn secret_hints(&self) -> Vec<SecretHint> {
-        let hint = |secret: &StoredSecret| SecretHint {
+        let hint = |secret: &SecretDigest| SecretHint {
             hint: secret.hint.clone(),
             created: secret.created,
             ends: secret.ends,

@@ -95,6 +95,7 @@ impl IssueError {
             Self::TimeOutOfRange => "time_out_of_range",
             Self::RandomnessUnavailable => "randomness_unavailable",
             Self::Ledger(StoreError::Conflict) => "serial_spent",
+            Self::Ledger(StoreError::Refused { .. }) => "record_refused",
             Self::Ledger(StoreError::Unavailable(_)) => "store_unavailable",
             Self::Ledger(StoreError::Damaged { .. }) | Self::Invariant(_) => "internal",
         }
