@@ -153,10 +153,6 @@ fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
 }
 
 fn example(workspace: &Workspace) -> Result<Outcome> {
-    let places = [format!("examples/{EXAMPLE}.rs"), format!("examples/{EXAMPLE}/main.rs")];
-    if !places.iter().any(|place| workspace.root.join(place).is_file()) {
-        return Ok(Outcome::Excused(format!("there is no example {EXAMPLE} yet")));
-    }
     for _ in 0..2 {
         command::run(command::cargo(workspace).args(["run", "--release", "--locked", "--example", EXAMPLE]))?;
     }
