@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use clap::{Args, Parser, Subcommand};
 
 use crate::moment::parse_time;
-use crate::nouns::{audit, bytes, client, decide, idp, init, jwks, key, policy, reduce, tenant, token};
+use crate::nouns::{audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, tenant, token};
 
 /// Tenant encryption, identity, authorization, trust zones and a provable audit log.
 #[derive(Debug, Parser)]
@@ -86,12 +86,15 @@ pub(crate) enum Noun {
     #[command(subcommand)]
     Audit(audit::Audit),
     /// Check a deployment end to end
-    #[command(after_help = "Example: qsec --home prod doctor")]
+    #[command(after_help = "Example:\n  qsec doctor")]
     Doctor,
-    /// Print the completions of a shell
-    #[command(after_help = "Example: qsec completions bash > /etc/bash_completion.d/qsec")]
+    /// Print what completes this program's commands in a shell
+    #[command(after_help = "Example:\n  qsec completions bash > qsec.bash")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+    /// Print the manual page, or write the page of every command into a folder
+    #[command(after_help = "Example:\n  qsec man > qsec.1")]
+    Man(pages::Man),
 }

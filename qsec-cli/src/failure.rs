@@ -1,9 +1,11 @@
 //! What a command that did not succeed says: a stable code, a sentence, and what else helps.
 
+use qsec::crypto::{KeyError, OpenError, SealError, Stopped};
 use qsec::{Error, Fault};
 use serde_json::{Map, Value};
 
 use crate::Exit;
+use crate::moment;
 
 /// The error line of a command.
 #[derive(Debug)]
@@ -21,7 +23,22 @@ impl Failure {
 
     /// Options or input that cannot be right.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new(Exit::Misuse, "usage", message)
+        Self::misuse("usage", message)
+    }
+
+    /// The same under a narrower code.
+    pub(crate) fn misuse(code: &str, message: impl Into<String>) -> Self {
+        Self::new(Exit::Misuse, code, message)
+    }
+
+    /// A fault of ours. The same fault has the same reference, so that reports of it can be told to be of one.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        let message = message.into();
+        // FNV-1a: a name for a text, nothing more.
+        let reference =
+            message.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        let text = format!("{message} (reference {reference:08x})");
+        Self::misuse("internal", text).with("reference", format!("{reference:08x}"))
     }
 
     /// A further member of the error object.
@@ -59,9 +76,14 @@ impl<E: Into<Error>> From<E> for Failure {
         let exit = match error.fault() {
             Fault::Refused => Exit::No,
             Fault::Unavailable => Exit::Unavailable,
-            _ => Exit::Misuse,
+            Fault::Internal => return Self::internal(sentence(&error)),
+            Fault::Misuse | _ => Exit::Misuse,
         };
-        Self::new(exit, error.code(), sentence(&error))
+        let mut failure = Self::new(exit, error.code(), sentence(&error));
+        for (name, value) in members(&error) {
+            failure = failure.with(name, value);
+        }
+        failure
     }
 }
 
@@ -77,4 +99,43 @@ fn sentence(error: &Error) -> String {
         source = cause.source();
     }
     text
+}
+
+/// What a machine would otherwise have to read out of the sentence: a place in a file, or who stopped a key.
+fn members(error: &Error) -> Vec<(&'static str, Value)> {
+    match error {
+        Error::Policy(error) => error.flaw().map(flaw).unwrap_or_default(),
+        Error::Request(error) => flaw(error.flaw()),
+        Error::Access(error) => position(error.position()),
+        Error::Key(KeyError::Stopped(by))
+        | Error::Seal(SealError::Stopped(by))
+        | Error::Open(OpenError::Stopped(by)) => stopped(by),
+        _ => Vec::new(),
+    }
+}
+
+fn flaw(flaw: &qsec::authz::Flaw) -> Vec<(&'static str, Value)> {
+    let mut members = vec![("path", flaw.path().into())];
+    if let Some(place) = flaw.position() {
+        members.extend([("line", place.line().into()), ("column", place.column().into())]);
+    }
+    members
+}
+
+/// A line, and a column if it is known.
+pub(crate) fn position(place: Option<(u64, Option<u64>)>) -> Vec<(&'static str, Value)> {
+    let Some((line, column)) = place else { return Vec::new() };
+    let column = column.map(|column| ("column", column.into()));
+    [("line", line.into())].into_iter().chain(column).collect()
+}
+
+fn stopped(stopped: &Stopped) -> Vec<(&'static str, Value)> {
+    let mut members = vec![("by", stopped.by.name().into())];
+    if let Some(key) = &stopped.key_id {
+        members.push(("key_id", key.as_str().into()));
+    }
+    if let Some(date) = stopped.deletion_date {
+        members.push(("deletion_date", moment::rfc3339(date).into()));
+    }
+    members
 }

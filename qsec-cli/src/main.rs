@@ -2,6 +2,20 @@
 //!
 //! Nothing is decided here that a user of the library could not call: a noun is a file, a verb a function that reads its
 //! input, calls the library, and gives the answer to [`output::Output`].
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        clippy::as_conversions,
+        clippy::todo,
+        clippy::unreachable,
+        clippy::print_stdout
+    )
+)]
 
 mod arguments;
 mod failure;
@@ -11,7 +25,9 @@ mod moment;
 mod nouns;
 mod output;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -20,31 +36,29 @@ use crate::arguments::Arguments;
 use crate::failure::Failure;
 use crate::output::Output;
 
-/// What the exit status says.
+/// What the exit status says. There is no other one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Yes, or done.
-    Yes = 0,
+    Yes,
     /// The answer is no.
-    No = 1,
+    No,
     /// The command or its input cannot be right.
-    Misuse = 2,
+    Misuse,
     /// A dependency is away; the same command can be repeated.
-    Unavailable = 3,
+    Unavailable,
 }
 
+/// Where the first panic happened: the hook knows, whoever catches it does not.
+static BROKE_AT: OnceLock<String> = OnceLock::new();
+
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) => return refuse(&error),
-    };
-    let output = Output::new(arguments.global.json);
-    let exit = match nouns::run(arguments, &output) {
-        Ok(exit) => exit,
-        Err(failure) => {
-            output.failure(&failure);
-            failure.exit()
-        }
+    panic::set_hook(Box::new(|broken| {
+        let _ = BROKE_AT.set(broken.to_string().replace('\n', " "));
+    }));
+    let exit = match Arguments::try_parse() {
+        Ok(arguments) => run(arguments),
+        Err(error) => refuse(&error),
     };
     ExitCode::from(exit.status())
 }
@@ -60,26 +74,42 @@ impl Exit {
     }
 }
 
+fn run(arguments: Arguments) -> Exit {
+    let output = Output::new(arguments.global.json);
+    // A fault of ours is an error line like any other, and what was half written is taken away on the way out.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| nouns::run(arguments, &output))).unwrap_or_else(|_| {
+        let place = BROKE_AT.get().map_or("somewhere", String::as_str);
+        Err(Failure::internal(format!("an internal invariant broke: {place}")))
+    });
+    outcome.unwrap_or_else(|failure| {
+        output.failure(&failure);
+        failure.exit()
+    })
+}
+
 /// `--help` and `--version` are answers; everything else that clap refuses is an error line like any other.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> Exit {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // A reader who closed the pipe has seen enough.
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return Exit::Yes;
     }
     // clap stopped before it knew; the flag counts wherever it stands.
-    let json = std::env::args_os().any(|argument| argument == "--json");
-    if json {
+    if std::env::args_os().any(|argument| argument == "--json") {
         Output::new(true).failure(&Failure::usage(usage_message(error)));
     } else {
         let _ = error.print();
     }
-    ExitCode::from(Exit::Misuse.status())
+    Exit::Misuse
 }
 
-/// The first line of clap's message: the rest is usage, which a machine does not read.
+/// What clap says, on one line, without the usage that follows for people.
 fn usage_message(error: &clap::Error) -> String {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "the command is incomplete; `--help` says what may follow".to_owned();
+    }
     let text = error.render().to_string();
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("the command is incomplete");
-    first.trim_start_matches("error: ").to_owned()
+    let told = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let line = told.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect::<Vec<_>>().join(" ");
+    line.trim_start_matches("error: ").to_owned()
 }

@@ -59,6 +59,11 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
         .map_or_else(|| "9999-12-31T23:59:59Z".to_owned(), |time| time.to_string())
 }
 
+/// A claim that is a time, if it can be one.
+pub(crate) fn of_unix_seconds(seconds: i64) -> Option<SystemTime> {
+    jiff::Timestamp::from_second(seconds).ok().map(SystemTime::from)
+}
+
 /// Whole seconds since 1970: for what mirrors a token.
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()

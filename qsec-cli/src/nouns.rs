@@ -9,12 +9,12 @@ pub(crate) mod idp;
 pub(crate) mod init;
 pub(crate) mod jwks;
 pub(crate) mod key;
+pub(crate) mod pages;
 pub(crate) mod policy;
 pub(crate) mod reduce;
 pub(crate) mod tenant;
 pub(crate) mod token;
 
-use clap::CommandFactory;
 use qsec::audit::Actor;
 
 use crate::Exit;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure
         .worker_threads(1)
         .enable_all()
         .build()
-        .map_err(|error| Failure::new(Exit::Misuse, "internal", format!("no runtime: {error}")))?;
+        .map_err(|error| Failure::internal(format!("no runtime: {error}")))?;
     let Arguments { global, noun } = arguments;
     runtime.block_on(dispatch(noun, &Session { global: &global, output }))
 }
@@ -61,10 +61,8 @@ async fn dispatch(noun: Noun, session: &Session<'_>) -> Result<Exit, Failure> {
         Noun::Reduce(reduce) => reduce::run(&reduce, session),
         Noun::Audit(verb) => audit::run(verb, session).await,
         Noun::Doctor => doctor::run(session).await,
-        Noun::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "qsec", &mut std::io::stdout());
-            Ok(Exit::Yes)
-        }
+        Noun::Completions { shell } => pages::completions(shell),
+        Noun::Man(man) => pages::man(&man),
     }
 }
 

@@ -2,14 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ContentArrangement, Table, TableStyle};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::Failure;
 
-/// The two ways to answer. Whoever closed standard output has seen enough: writing to it is never an error of ours.
+/// The two ways to answer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
@@ -20,31 +19,35 @@ impl Output {
         Self { json }
     }
 
-    pub(crate) fn is_json(&self) -> bool {
-        self.json
-    }
-
     /// The answer on standard output: the object, or the text that `text` makes of it.
-    pub(crate) fn answer<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) {
-        self.write(&mut io::stdout().lock(), answer, text);
+    pub(crate) fn answer<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        say(&mut io::stdout().lock(), &self.line(answer, text)?)
     }
 
     /// The summary of a verb whose output is data: on standard output if the data went to a file; else, under `--json`,
     /// on standard error.
-    pub(crate) fn summary<T: Serialize>(&self, to_file: bool, summary: &T, text: impl FnOnce(&T) -> String) {
+    pub(crate) fn summary<T: Serialize>(
+        &self,
+        to_file: bool,
+        summary: &T,
+        text: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failure> {
         if to_file {
-            self.answer(summary, text);
+            self.answer(summary, text)
         } else if self.json {
-            self.write(&mut io::stderr().lock(), summary, text);
+            say(&mut io::stderr().lock(), &self.line(summary, text)?)
+        } else {
+            Ok(())
         }
     }
 
+    /// The last line of a command that did not succeed. Nobody is left to tell if it cannot be written.
     pub(crate) fn failure(&self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
         let _ = if self.json {
             writeln!(stderr, "{}", failure.to_json())
         } else {
-            writeln!(stderr, "error: {}", failure.message())
+            writeln!(stderr, "{} {}", coloured("31", "error:"), for_people(failure.message()))
         };
     }
 
@@ -53,7 +56,7 @@ impl Output {
         let _ = if self.json {
             writeln!(stderr, "{}", json!({"warning": {"code": code, "message": message}}))
         } else {
-            writeln!(stderr, "warning: {message}")
+            writeln!(stderr, "{} {}", coloured("33", "warning:"), for_people(message))
         };
     }
 
@@ -62,17 +65,39 @@ impl Output {
         !self.json && io::stderr().is_terminal()
     }
 
-    fn write<T: Serialize>(&self, to: &mut impl Write, answer: &T, text: impl FnOnce(&T) -> String) {
-        let line = if self.json {
-            serde_json::to_string(answer).unwrap_or_else(|error| {
-                json!({"error": {"code": "internal", "message": error.to_string()}}).to_string()
-            })
+    fn line<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
+        if self.json {
+            serde_json::to_string(answer).map_err(|error| Failure::internal(error.to_string()))
         } else {
-            text(answer)
-        };
-        let line = line.trim_end_matches('\n');
-        let _ = if line.is_empty() { Ok(()) } else { writeln!(to, "{line}") };
+            Ok(for_people(&text(answer)))
+        }
     }
+}
+
+/// Writes a text and ends its last line. Whoever closed the pipe has seen enough; a full disk must be known.
+pub(crate) fn say(to: &mut impl Write, text: &str) -> Result<(), Failure> {
+    let text = text.trim_end_matches('\n');
+    if text.is_empty() {
+        return Ok(());
+    }
+    match writeln!(to, "{text}").and_then(|()| to.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::misuse("file_unwritable", format!("the answer cannot be written: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// What a stranger's file can bring to a terminal is text, never a control sequence.
+fn for_people(text: &str) -> String {
+    let shown = |letter: char| if letter.is_control() && letter != '\n' { char::REPLACEMENT_CHARACTER } else { letter };
+    text.chars().map(shown).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the program reads the environment")]
+fn coloured(colour: &str, text: &str) -> String {
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    if wanted && io::stderr().is_terminal() { format!("\x1b[1;{colour}m{text}\x1b[0m") } else { text.to_owned() }
 }
 
 /// Name and value, aligned: how one thing is shown to people.
@@ -99,7 +124,7 @@ pub(crate) fn table<'a>(
 
 fn plain() -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Disabled);
     table
 }
 

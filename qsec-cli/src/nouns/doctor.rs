@@ -1,6 +1,6 @@
 //! `qsec doctor`
 
-use qsec::{Check, CheckState};
+use qsec::{Check, CheckState, Error, HomeError};
 use serde_json::json;
 
 use super::Session;
@@ -10,7 +10,10 @@ use crate::{Exit, home, moment};
 
 pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, Failure> {
     let now = moment::checking(session.global.now);
-    let deployment = home::open(session.global).await?;
+    let deployment = match home::try_open(session.global).await? {
+        Ok(deployment) => deployment,
+        Err(error) => return not_opened(error, session),
+    };
     let outcome = async { Ok::<_, Failure>(deployment.examine(now).await?) }.await;
     let checks = home::close(deployment, outcome, now).await?;
     let objects: Vec<_> = checks
@@ -27,7 +30,25 @@ pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, Failure> {
             ]
         };
         table(["", "CHECK", "FOUND", "DO"], checks.iter().map(row))
-    });
+    })?;
     let failed = checks.iter().any(|check| check.state() == CheckState::Fail);
     Ok(if failed { Exit::No } else { Exit::Yes })
+}
+
+/// What keeps a deployment from opening is a finding too, unless there is none or it is at work.
+fn not_opened(error: Error, session: &Session<'_>) -> Result<Exit, Failure> {
+    let (name, fix) = match &error {
+        Error::Home(HomeError::Permissions { mode, .. }) => ("folder", format!("chmod {mode:o}")),
+        Error::Home(HomeError::RootKey { .. }) => {
+            ("root key", "name the key that the deployment was made with".to_owned())
+        }
+        Error::Home(HomeError::Damaged { .. }) => ("folder", "restore the deployment from its backup".to_owned()),
+        _ => return Err(error.into()),
+    };
+    let detail = error.to_string();
+    let check = json!({"name": name, "state": "fail", "detail": detail, "fix": fix});
+    session.output.answer(&json!({"checks": [check]}), |_| {
+        table(["", "CHECK", "FOUND", "DO"], [vec!["fail".to_owned(), name.to_owned(), detail.clone(), fix.clone()]])
+    })?;
+    Ok(Exit::No)
 }

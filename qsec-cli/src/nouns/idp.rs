@@ -17,7 +17,7 @@ const MAX_CONFIG_BYTES: u64 = 256 * 1024;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Idp {
     /// Add a provider from its configuration, one JSON object
-    #[command(after_help = "Example: qsec idp add jwt --tenant acme --config backend.json")]
+    #[command(after_help = "Example:\n  qsec idp add jwt --tenant acme --config backend.json")]
     Add {
         /// The kind of provider
         kind: Kind,
@@ -29,7 +29,7 @@ pub(crate) enum Idp {
         config: PathBuf,
     },
     /// Show a tenant's providers
-    #[command(after_help = "Example: qsec idp list --tenant acme")]
+    #[command(after_help = "Example:\n  qsec idp list --tenant acme")]
     List {
         /// The tenant's id
         #[arg(long, value_name = "ID")]
@@ -53,7 +53,7 @@ pub(crate) async fn run(verb: Idp, session: &Session<'_>) -> Result<Exit, Failur
 
 async fn add(tenant: &str, config: &std::path::Path, session: &Session<'_>) -> Result<Exit, Failure> {
     let now = moment::changing(session.global.now)?;
-    let config = files::read_text(config, MAX_CONFIG_BYTES)?;
+    let config = files::read_text(config, MAX_CONFIG_BYTES, "provider_invalid")?;
     let deployment = home::open(session.global).await?;
     let outcome = async {
         let room = deployment.tenant(tenant).await?;
@@ -64,7 +64,7 @@ async fn add(tenant: &str, config: &std::path::Path, session: &Session<'_>) -> R
     let (provider, id) = home::close(deployment, outcome, now).await?;
     let keys: Vec<&str> = provider.key_ids();
     let answer = json!({"id": id, "kind": "jwt", "issuer": provider.issuer(), "keys": keys, "state": "active"});
-    session.output.answer(&answer, |_| format!("{id}: tokens of {} sign in to `{tenant}`", provider.issuer()));
+    session.output.answer(&answer, |_| format!("{id}: tokens of {} sign in to `{tenant}`", provider.issuer()))?;
     Ok(Exit::Yes)
 }
 
@@ -85,6 +85,6 @@ async fn list(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
             vec![id.clone(), "jwt".to_owned(), provider.issuer().to_owned(), provider.key_ids().join(" ")]
         });
         table(["ID", "KIND", "ISSUER", "KEYS"], rows)
-    });
+    })?;
     Ok(Exit::Yes)
 }

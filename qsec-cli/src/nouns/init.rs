@@ -9,13 +9,11 @@ use serde_json::json;
 use super::Session;
 use crate::failure::Failure;
 use crate::output::facts;
-use crate::{Exit, home, moment};
+use crate::{Exit, files, home, moment};
 
 /// Create a deployment in an empty or new folder.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: qsec --home prod init --name qsec.example --zone prod.internal --audit-escrow ./prod.escrow"
-)]
+#[command(after_help = "Example:\n  qsec --home prod init --name qsec.example --audit-escrow prod.escrow")]
 pub(crate) struct Init {
     /// The deployment's name, a host name by custom (default: a random one)
     #[arg(long)]
@@ -44,6 +42,9 @@ pub(crate) async fn run(init: Init, session: &Session<'_>) -> Result<Exit, Failu
         setup = setup.zone(zone);
     }
     if let Some(file) = init.audit_escrow {
+        if file.exists() {
+            return Err(files::exists(&file));
+        }
         setup = setup.audit_escrow(file);
     }
     let created = Deployment::create(home::folder(session.global), setup, now).await?;
@@ -52,7 +53,7 @@ pub(crate) async fn run(init: Init, session: &Session<'_>) -> Result<Exit, Failu
         "home": created.home(), "deployment": created.deployment(), "zone": created.zone(),
         "root_spki_sha256": created.root_spki_sha256(), "origin": created.origin(), "backup": backup,
     });
-    session.output.answer(&answer, |_| text(&created));
+    session.output.answer(&answer, |_| text(&created))?;
     Ok(Exit::Yes)
 }
 
@@ -64,10 +65,6 @@ fn text(created: &Created) -> String {
         ("root", created.root_spki_sha256().to_owned()),
         ("log", created.origin().to_owned()),
     ];
-    let mut text = facts(rows);
-    text.push_str("\n\nKeep elsewhere:");
-    for kept in created.backup() {
-        text.push_str(&format!("\n  {}  {}", kept.path.display(), kept.why));
-    }
-    text
+    let backup = created.backup().iter().map(|kept| format!("\n  {}: {}", kept.path.display(), kept.why));
+    format!("{}\n\nKeep elsewhere:{}", facts(rows), backup.collect::<String>())
 }

@@ -18,14 +18,14 @@ const MAX_SET_BYTES: u64 = 256 * 1024;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jwks {
     /// Print a tenant's public keys as a JWK Set
-    #[command(after_help = "Example: qsec jwks show --tenant acme > acme.jwks")]
+    #[command(after_help = "Example:\n  qsec jwks show --tenant acme > acme.jwks")]
     Show {
         /// The tenant's id
         #[arg(long, value_name = "ID")]
         tenant: String,
     },
     /// Say which keys of a foreign set could be used, and why the others could not
-    #[command(after_help = "Example: qsec jwks check foreign.jwks")]
+    #[command(after_help = "Example:\n  qsec jwks check foreign.jwks")]
     Check {
         /// The set
         file: PathBuf,
@@ -44,17 +44,17 @@ async fn show(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let deployment = home::open(session.global).await?;
     let outcome = async { Ok::<_, Failure>(deployment.tenant_for_operator(tenant).await?.jwks().await?) }.await;
     let set = home::close(deployment, outcome, now).await?;
-    let object: Value = serde_json::from_str(&set).unwrap_or(Value::Null);
-    session.output.answer(&object, |_| set.clone());
+    let object: Value = serde_json::from_str(&set).map_err(|error| Failure::internal(error.to_string()))?;
+    session.output.answer(&object, |_| set.clone())?;
     Ok(Exit::Yes)
 }
 
 fn check(file: &std::path::Path, session: &Session<'_>) -> Result<Exit, Failure> {
-    let set = KeySet::parse(files::read(file, MAX_SET_BYTES)?)
-        .map_err(|error| Failure::new(Exit::Misuse, "keyset_invalid", error.to_string()))?;
+    let set = KeySet::parse(files::read(file, MAX_SET_BYTES, "keyset_invalid")?)
+        .map_err(|error| Failure::misuse("keyset_invalid", error.to_string()))?;
     let usable: Vec<(Option<&str>, Option<&str>)> =
         set.usable().map(|key| (key.kid(), key.algorithm().map(|algorithm| algorithm.as_str()))).collect();
-    let unusable: Vec<(Option<&str>, &str)> = set.unusable().map(|key| (key.kid(), key.why())).collect();
+    let unusable: Vec<(Option<&str>, &str)> = set.unusable().map(|key| (key.kid(), key.why().as_str())).collect();
     let answer = json!({
         "usable": usable.iter().map(|(kid, alg)| json!({"kid": kid, "alg": alg})).collect::<Vec<_>>(),
         "unusable": unusable.iter().map(|(kid, why)| json!({"kid": kid, "why": why})).collect::<Vec<_>>(),
@@ -63,7 +63,7 @@ fn check(file: &std::path::Path, session: &Session<'_>) -> Result<Exit, Failure>
         let good = usable.iter().map(|(kid, alg)| row(*kid, "usable", alg.unwrap_or("by the policy")));
         let bad = unusable.iter().map(|(kid, why)| row(*kid, "refused", why));
         table(["KID", "", "ALGORITHM OR REASON"], good.chain(bad))
-    });
+    })?;
     Ok(if usable.is_empty() { Exit::No } else { Exit::Yes })
 }
 

@@ -3,8 +3,8 @@
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
+use qsec::Deployment;
 use qsec::crypto::{KeyringDescription, Purpose};
-use qsec::{Deployment, Tenant};
 use serde_json::{Value, json};
 
 use super::{Session, operator};
@@ -16,10 +16,10 @@ use crate::{Exit, home, moment};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
     /// Show binding, versions, states and wrappings
-    #[command(after_help = "Example: qsec key list acme")]
+    #[command(after_help = "Example:\n  qsec key list acme")]
     List(Named),
     /// Make a new version: new bytes are sealed under it, old ones stay readable
-    #[command(after_help = "Example: qsec key rotate acme")]
+    #[command(after_help = "Example:\n  qsec key rotate acme")]
     Rotate {
         #[command(flatten)]
         named: Named,
@@ -28,13 +28,13 @@ pub(crate) enum Key {
         purpose: String,
     },
     /// Lock the tenant's key: nothing opens, nothing is lost
-    #[command(after_help = "Example: qsec key disable acme")]
+    #[command(after_help = "Example:\n  qsec key disable acme")]
     Disable(Named),
     /// Unlock it
-    #[command(after_help = "Example: qsec key enable acme")]
+    #[command(after_help = "Example:\n  qsec key enable acme")]
     Enable(Named),
     /// Lock the key now and destroy it after 7 to 30 days
-    #[command(after_help = "Example: qsec key schedule-deletion acme --days 30 --confirm acme")]
+    #[command(after_help = "Example:\n  qsec key schedule-deletion acme --days 30 --confirm acme")]
     ScheduleDeletion {
         #[command(flatten)]
         named: Named,
@@ -46,7 +46,7 @@ pub(crate) enum Key {
         confirm: String,
     },
     /// Cancel the deletion; the key stays disabled until it is enabled
-    #[command(after_help = "Example: qsec key cancel-deletion acme")]
+    #[command(after_help = "Example:\n  qsec key cancel-deletion acme")]
     CancelDeletion(Named),
 }
 
@@ -74,25 +74,32 @@ pub(crate) async fn run(verb: Key, session: &Session<'_>) -> Result<Exit, Failur
     if let Key::ScheduleDeletion { named, confirm, .. } = &verb
         && *confirm != named.tenant
     {
-        return Err(Failure::new(Exit::Misuse, "confirm_mismatch", "the confirmation is not the tenant's id"));
+        return Err(Failure::misuse("confirm_mismatch", "the confirmation is not the tenant's id"));
     }
     let deployment = home::open(session.global).await?;
-    let outcome = answer(&deployment, &verb, session, now).await;
-    home::close(deployment, outcome, now).await
+    let outcome = done(&deployment, &verb, now).await;
+    let (answer, text) = home::close(deployment, outcome, now).await?;
+    session.output.answer(&answer, |_| text)?;
+    Ok(Exit::Yes)
 }
 
-async fn answer(deployment: &Deployment, verb: &Key, session: &Session<'_>, now: SystemTime) -> Result<Exit, Failure> {
+/// Does it, and says what was done: to a machine and to people.
+async fn done(deployment: &Deployment, verb: &Key, now: SystemTime) -> Result<(Value, String), Failure> {
     // Keys are looked at, and locked, in every state of the tenant.
     let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
     let actor = operator();
-    let id = tenant.id().to_owned();
-    let (answer, text) = match verb {
-        Key::List(_) => return list(&tenant, session, now).await,
+    let id = tenant.id();
+    Ok(match verb {
+        Key::List(_) => {
+            let keys = tenant.describe_keys(now).await?;
+            (object(&keys), text(&keys))
+        }
         Key::Rotate { purpose, .. } => {
             let purpose = Purpose::new(purpose.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
             let rotation = tenant.rotate_key(&purpose, &actor, now).await?;
-            let answer = json!({"tenant": id, "version": rotation.version(), "previous": rotation.previous()});
-            (answer, format!("version {} is active; version {} still opens", rotation.version(), rotation.previous()))
+            let (version, previous) = (rotation.version, rotation.previous);
+            let answer = json!({"tenant": id, "version": version, "previous": previous});
+            (answer, format!("version {version} is active; version {previous} still opens"))
         }
         Key::Disable(_) => {
             tenant.disable_key(&actor, now).await?;
@@ -109,20 +116,10 @@ async fn answer(deployment: &Deployment, verb: &Key, session: &Session<'_>, now:
         }
         Key::CancelDeletion(_) => {
             tenant.cancel_key_deletion(&actor, now).await?;
-            (
-                json!({"tenant": id, "state": "disabled"}),
-                format!("the key of `{id}` stays; `qsec key enable {id}` opens it again"),
-            )
+            let text = format!("the key of `{id}` stays; `qsec key enable {id}` opens it again");
+            (json!({"tenant": id, "state": "disabled"}), text)
         }
-    };
-    session.output.answer(&answer, |_| text);
-    Ok(Exit::Yes)
-}
-
-async fn list(tenant: &Tenant, session: &Session<'_>, now: SystemTime) -> Result<Exit, Failure> {
-    let keys = tenant.describe_keys(now).await?;
-    session.output.answer(&object(&keys), |_| text(&keys));
-    Ok(Exit::Yes)
+    })
 }
 
 fn object(keys: &KeyringDescription) -> Value {

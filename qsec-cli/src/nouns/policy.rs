@@ -3,21 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use qsec::authz::Policy as PolicyFile;
 use serde_json::json;
 
 use super::{Session, operator};
 use crate::failure::Failure;
-use crate::{Exit, files, home, moment};
-
-/// Most bytes of a policy file.
-pub(crate) const MAX_POLICY_BYTES: u64 = 64 * 1024 * 1024;
+use crate::{Exit, home, moment};
 
 /// Verbs on a tenant's policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
     /// Replace the tenant's policy by the tenant of the same id in a policy file
-    #[command(after_help = "Example: qsec policy activate --tenant acme --policy policy.toml")]
+    #[command(after_help = "Example:\n  qsec policy activate --tenant acme --policy policy.toml")]
     Activate {
         /// The tenant's id
         #[arg(long, value_name = "ID")]
@@ -31,7 +27,7 @@ pub(crate) enum Policy {
 pub(crate) async fn run(verb: Policy, session: &Session<'_>) -> Result<Exit, Failure> {
     let Policy::Activate { tenant, policy } = verb;
     let now = moment::changing(session.global.now)?;
-    let policy = PolicyFile::parse(&files::read_text(&policy, MAX_POLICY_BYTES)?)?;
+    let policy = super::decide::policy(&policy)?;
     let deployment = home::open(session.global).await?;
     let outcome = async {
         let room = deployment.tenant(&tenant).await?;
@@ -40,6 +36,6 @@ pub(crate) async fn run(verb: Policy, session: &Session<'_>) -> Result<Exit, Fai
     .await;
     let version = home::close(deployment, outcome, now).await?;
     let answer = json!({"tenant": tenant, "version": version});
-    session.output.answer(&answer, |_| format!("the policy of `{tenant}` is at version {version}"));
+    session.output.answer(&answer, |_| format!("the policy of `{tenant}` is at version {version}"))?;
     Ok(Exit::Yes)
 }

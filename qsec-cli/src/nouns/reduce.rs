@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use qsec::authz::section::{
-    DataCase, Dialect, EmptyRows, Exclusion, Identity, NullRows, Options, Reduction, SectionAccess, reduce_csv,
+    DataCase, Dialect, EmptyRows, Exclusion, Identity, NullRows, Options, ReduceError, SectionAccess, reduce_csv,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Session;
 use crate::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, position};
 use crate::files::{self, Existing, Sink};
 
 /// Most bytes of an access table.
@@ -20,7 +20,7 @@ const MAX_ACCESS_BYTES: u64 = 64 * 1024 * 1024;
 
 /// `qsec reduce`.
 #[derive(Debug, Args)]
-#[command(after_help = "Example: qsec reduce --access access.csv --in data.csv --user ana")]
+#[command(after_help = "Example:\n  qsec reduce --access access.csv --in data.csv --user ana")]
 pub(crate) struct Reduce {
     /// An access table, CSV; repeat for several, in the order in which mapping tables are joined
     #[arg(long, value_name = "FILE", required = true)]
@@ -90,43 +90,62 @@ pub(crate) enum SqlDialect {
 }
 
 pub(crate) fn run(reduce: &Reduce, session: &Session<'_>) -> Result<Exit, Failure> {
+    let data = if reduce.sql.is_none() { Some(reduce.r#in.as_deref().unwrap_or("-".as_ref())) } else { None };
+    files::one_dash(reduce.access.iter().map(PathBuf::as_path).chain(data))?;
     let tables: Vec<String> = reduce.access.iter().map(|path| access_text(path)).collect::<Result<_, _>>()?;
     if let Some(dialect) = reduce.sql {
         return sql(reduce, &tables, dialect, session);
     }
     let mut input = seekable(reduce.r#in.as_deref())?;
     let mut sink = Sink::open(reduce.out.as_deref(), Existing::Replace)?;
-    let to_file = sink.is_file();
-    let (reduction, reduced) = reduce_csv(&tables, reduce.options(), reduce.identity(), &mut input, &mut sink)?;
+    let reduced = reduce_csv(&tables, reduce.options(), reduce.identity(), &mut input, &mut sink);
+    let (reduction, written) = reduced.map_err(|error| sink.broken().unwrap_or_else(|| reduce.failure(error)))?;
     sink.finish()?;
-    let summary = json!({
-        "level": reduction.level().as_str(), "rows": reduced.rows(), "columns": reduced.columns(),
-        "omitted": reduction.omitted(),
-    });
-    session.output.summary(to_file, &summary, |_| {
-        format!("{} rows, {} columns, as {}", reduced.rows(), reduced.columns().len(), reduction.level().as_str())
-    });
+    let columns: Vec<&str> = reduction.columns().collect();
+    let (level, rows) = (reduction.level().as_str(), written.rows);
+    let summary = json!({"level": level, "rows": rows, "columns": columns, "omitted": reduction.omitted()});
+    let to_file = reduce.out.as_deref().is_some_and(|out| !files::is_dash(out));
+    session.output.summary(to_file, &summary, |_| format!("{rows} rows, {} columns, as {level}", columns.len()))?;
     Ok(Exit::Yes)
 }
 
 fn sql(reduce: &Reduce, tables: &[String], dialect: SqlDialect, session: &Session<'_>) -> Result<Exit, Failure> {
     let access = SectionAccess::parse_with(tables, reduce.options())?.check_columns(&reduce.columns)?;
-    let reduction: Reduction = access.reduction(reduce.identity())?;
+    let reduction = access.reduction(reduce.identity()).map_err(|error| reduce.failure(error))?;
     let dialect = match dialect {
         SqlDialect::Postgres => Dialect::Postgres,
         SqlDialect::Sqlite => Dialect::Sqlite,
         SqlDialect::Snowflake => Dialect::Snowflake,
     };
-    let sql = reduction.to_sql(dialect).map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
+    let sql = reduction.to_sql(dialect).map_err(|error| Failure::misuse(error.code(), error.to_string()))?;
     let answer = json!({"columns": sql.columns(), "predicate": sql.predicate(), "parameters": sql.parameters()});
     session.output.answer(&answer, |_| {
-        let parameters: Vec<_> = sql.parameters().iter().map(|parameter| format!("{parameter:?}")).collect();
-        format!("SELECT {} WHERE {}\n-- parameters: {}", sql.columns(), sql.predicate(), parameters.join(", "))
-    });
+        let bound = (1..).zip(sql.parameters()).map(|(place, value)| format!("\n-- {place}: {value:?}"));
+        format!("SELECT {}\nWHERE {}{}", sql.columns(), sql.predicate(), bound.collect::<String>())
+    })?;
     Ok(Exit::Yes)
 }
 
 impl Reduce {
+    /// Only that the user is not listed or is excluded is a no; everything else is about the tables or the data.
+    fn failure(&self, error: ReduceError) -> Failure {
+        let exit = if error.refusal().is_some() { Exit::No } else { Exit::Misuse };
+        let hint = error.hint().map(|hint| format!(": {hint}")).unwrap_or_default();
+        match error {
+            ReduceError::Unavailable(source) => {
+                files::unreadable(self.r#in.as_deref().unwrap_or("-".as_ref()), &source)
+            }
+            ReduceError::Internal(what) => Failure::internal(what.to_string()),
+            error => {
+                let mut failure = Failure::new(exit, error.code(), format!("{error}{hint}"));
+                for (name, value) in place(&error) {
+                    failure = failure.with(name, value);
+                }
+                failure
+            }
+        }
+    }
+
     fn options(&self) -> Options {
         let mut options = Options::new();
         if let Some(text) = &self.null {
@@ -150,7 +169,7 @@ impl Reduce {
     fn identity(&self) -> Identity {
         let mut identity = Identity::new().groups(&self.group);
         if let Some(user) = &self.user {
-            identity = identity.user(user);
+            identity = identity.id(user);
         }
         if let Some(email) = &self.email {
             identity = identity.email(email);
@@ -167,9 +186,16 @@ impl Reduce {
 
 /// An access table's text. What is not UTF-8 is no CSV of ours.
 fn access_text(path: &Path) -> Result<String, Failure> {
-    let bytes = files::read(path, MAX_ACCESS_BYTES)?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::new(Exit::Misuse, "bad_csv", format!("`{}` is not UTF-8", path.display())))
+    files::read_text(path, MAX_ACCESS_BYTES, "bad_csv")
+}
+
+/// Where in the tables or the data.
+fn place(error: &ReduceError) -> Vec<(&'static str, Value)> {
+    match error {
+        ReduceError::Access(error) => position(error.position()),
+        ReduceError::BadData(error) => position(error.position()),
+        _ => Vec::new(),
+    }
 }
 
 /// Strictness needs two looks at the data, so standard input is kept in an unnamed temporary file of mode 0600.

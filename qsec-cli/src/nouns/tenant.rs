@@ -1,8 +1,11 @@
 //! `qsec tenant`
 
-use clap::{Args, Subcommand};
-use qsec::{Deployment, NewTenant, TenantRecord};
-use serde_json::{Map, Value, json};
+use std::time::SystemTime;
+
+use clap::{Args, Subcommand, ValueEnum};
+use qsec::crypto::TenantKeyState;
+use qsec::{Deployment, NewTenant, TenantRecord, TenantState};
+use serde_json::{Value, json};
 
 use super::{Session, operator};
 use crate::failure::Failure;
@@ -13,42 +16,49 @@ use crate::{Exit, home, moment};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tenant {
     /// Make a tenant: active when it answers, with its first key version and token signing keys
-    #[command(after_help = "Example: qsec tenant create acme --name \"Acme Ltd\"")]
+    #[command(after_help = "Example:\n  qsec tenant create acme --name \"Acme Ltd\"")]
     Create(Create),
     /// Show one tenant
-    #[command(after_help = "Example: qsec tenant show acme")]
-    Show(Named),
+    #[command(after_help = "Example:\n  qsec tenant show acme")]
+    Show(Shows),
     /// Show all tenants
-    #[command(after_help = "Example: qsec tenant list --state active")]
+    #[command(after_help = "Example:\n  qsec tenant list --state active")]
     List {
         /// Only those in this state
-        #[arg(long)]
-        state: Option<String>,
+        #[arg(long, value_name = "STATE")]
+        state: Option<State>,
         /// Purged ones too
         #[arg(long)]
         all: bool,
     },
     /// Close a tenant to its users; its administrators stay
-    #[command(after_help = "Example: qsec tenant disable-users acme")]
+    #[command(after_help = "Example:\n  qsec tenant disable-users acme")]
     DisableUsers(Named),
     /// Open it to its users again
-    #[command(after_help = "Example: qsec tenant enable-users acme")]
+    #[command(after_help = "Example:\n  qsec tenant enable-users acme")]
     EnableUsers(Named),
     /// Switch a tenant off; it may be purged after the given days
-    #[command(after_help = "Example: qsec tenant deactivate acme --days 30 --confirm \"Acme Ltd\"")]
+    #[command(after_help = "Example:\n  qsec tenant deactivate acme --days 30 --confirm \"Acme Ltd\"")]
     Deactivate(Deactivate),
     /// Switch a deactivated tenant on again
-    #[command(after_help = "Example: qsec tenant reactivate acme")]
+    #[command(after_help = "Example:\n  qsec tenant reactivate acme")]
     Reactivate(Named),
     /// Forbid its deactivation
-    #[command(after_help = "Example: qsec tenant protect acme")]
+    #[command(after_help = "Example:\n  qsec tenant protect acme")]
     Protect(Named),
     /// Allow it again
-    #[command(after_help = "Example: qsec tenant unprotect acme")]
+    #[command(after_help = "Example:\n  qsec tenant unprotect acme")]
     Unprotect(Named),
 }
 
-/// A tenant by its id.
+/// `tenant show`.
+#[derive(Debug, Args)]
+pub(crate) struct Shows {
+    /// The tenant's id
+    id: String,
+}
+
+/// A tenant that is to be changed, by its id.
 #[derive(Debug, Args)]
 pub(crate) struct Named {
     /// The tenant's id
@@ -56,6 +66,40 @@ pub(crate) struct Named {
     /// Only if the tenant is still at this version
     #[arg(long, value_name = "V")]
     if_version: Option<u64>,
+}
+
+/// Where a tenant stands.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(crate) enum State {
+    /// Its keys are being made
+    Provisioning,
+    /// Normal
+    Active,
+    /// Closed to its users, open to its administrators
+    UserAccessDisabled,
+    /// Switched off, nothing lost
+    Deactivated,
+    /// Past the point of no return
+    Purging,
+    /// Only a key that a KMS still holds is left
+    PurgedPendingKms,
+    /// A tombstone
+    Purged,
+}
+
+impl From<State> for TenantState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Provisioning => Self::Provisioning,
+            State::Active => Self::Active,
+            State::UserAccessDisabled => Self::UserAccessDisabled,
+            State::Deactivated => Self::Deactivated,
+            State::Purging => Self::Purging,
+            State::PurgedPendingKms => Self::PurgedPendingKms,
+            State::Purged => Self::Purged,
+        }
+    }
 }
 
 /// `tenant create`.
@@ -91,21 +135,23 @@ pub(crate) async fn run(verb: Tenant, session: &Session<'_>) -> Result<Exit, Fai
     let reads = matches!(verb, Tenant::Show(_) | Tenant::List { .. });
     let now = if reads { moment::checking(session.global.now) } else { moment::changing(session.global.now)? };
     let deployment = home::open(session.global).await?;
-    let outcome = answer(&deployment, verb, session, now).await;
-    home::close(deployment, outcome, now).await
+    if let Tenant::List { state, all } = verb {
+        let outcome = list(&deployment, state, all, now).await;
+        let shown = home::close(deployment, outcome, now).await?;
+        let answer = json!({"tenants": shown.iter().map(Shown::object).collect::<Vec<_>>()});
+        session.output.answer(&answer, |_| table(["ID", "NAME", "STATE", "REGION"], shown.iter().map(Shown::row)))?;
+        return Ok(Exit::Yes);
+    }
+    let outcome = one(&deployment, verb, now).await;
+    let shown = home::close(deployment, outcome, now).await?;
+    session.output.answer(&json!({"tenant": shown.object()}), |_| shown.text())?;
+    Ok(Exit::Yes)
 }
 
-async fn answer(
-    deployment: &Deployment,
-    verb: Tenant,
-    session: &Session<'_>,
-    now: std::time::SystemTime,
-) -> Result<Exit, Failure> {
+async fn one(deployment: &Deployment, verb: Tenant, now: SystemTime) -> Result<Shown, Failure> {
     let actor = operator();
     let record = match verb {
-        Tenant::List { state, all } => return list(deployment, state.as_deref(), all, session).await,
         Tenant::Create(create) => deployment.create_tenant(&create.tenant(), &actor, now).await?.record(),
-        Tenant::Show(named) => deployment.tenant_record(&named.id).await?,
         Tenant::DisableUsers(named) => deployment.disable_users(named.check(deployment).await?, &actor, now).await?,
         Tenant::EnableUsers(named) => deployment.enable_users(named.check(deployment).await?, &actor, now).await?,
         Tenant::Reactivate(named) => deployment.reactivate(named.check(deployment).await?, &actor, now).await?,
@@ -115,31 +161,29 @@ async fn answer(
             let id = named.check(deployment).await?;
             deployment.deactivate(id, days, &confirm, &actor, now).await?
         }
+        Tenant::Show(Shows { id }) => deployment.tenant_record(&id).await?,
+        Tenant::List { .. } => return Err(Failure::internal("a list is not one tenant")),
     };
-    session.output.answer(&json!({"tenant": object(&record)}), |_| text(&record));
-    Ok(Exit::Yes)
+    Shown::of(deployment, record, now).await
 }
 
-async fn list(deployment: &Deployment, state: Option<&str>, all: bool, session: &Session<'_>) -> Result<Exit, Failure> {
-    let records = deployment.tenants().await?;
-    let shown: Vec<_> = records
-        .iter()
-        .filter(|record| all || record.state() != qsec::TenantState::Purged)
-        .filter(|record| state.is_none_or(|state| record.state().as_str() == state))
-        .collect();
-    let answer = json!({"tenants": shown.iter().map(|record| object(record)).collect::<Vec<_>>()});
-    session.output.answer(&answer, |_| {
-        let row = |record: &&TenantRecord| {
-            vec![
-                record.id().to_owned(),
-                record.name().to_owned(),
-                record.state().as_str().to_owned(),
-                record.region().to_owned(),
-            ]
+async fn list(
+    deployment: &Deployment,
+    state: Option<State>,
+    all: bool,
+    now: SystemTime,
+) -> Result<Vec<Shown>, Failure> {
+    let mut shown = Vec::new();
+    for record in deployment.tenants().await? {
+        let wanted = match state {
+            Some(state) => record.state() == state.into(),
+            None => all || record.state() != TenantState::Purged,
         };
-        table(["ID", "NAME", "STATE", "REGION"], shown.iter().map(row))
-    });
-    Ok(Exit::Yes)
+        if wanted {
+            shown.push(Shown::of(deployment, record, now).await?);
+        }
+    }
+    Ok(shown)
 }
 
 impl Create {
@@ -172,42 +216,65 @@ impl Named {
     }
 }
 
-fn object(record: &TenantRecord) -> Value {
-    let mut object = Map::new();
-    object.insert("id".into(), record.id().into());
-    object.insert("name".into(), record.name().into());
-    object.insert("state".into(), record.state().as_str().into());
-    object.insert("version".into(), record.version().into());
-    object.insert("region".into(), record.region().into());
-    object.insert("issuer".into(), record.issuer().into());
-    let flags = json!({
-        "legal_hold": [], "deactivation_protected": record.is_deactivation_protected(),
-        "key_available": record.is_key_available(), "export_gate": false,
-    });
-    object.insert("flags".into(), flags);
-    if let Some((at, days, purge_at)) = record.deactivation() {
-        object.insert("deactivated_at".into(), moment::rfc3339(at).into());
-        object.insert("days".into(), days.into());
-        object.insert("purge_at".into(), moment::rfc3339(purge_at).into());
-    }
-    Value::Object(object)
+/// A tenant as answers show it.
+struct Shown {
+    record: TenantRecord,
+    key_available: bool,
 }
 
-fn text(record: &TenantRecord) -> String {
-    let mut rows = vec![
-        ("id", record.id().to_owned()),
-        ("name", record.name().to_owned()),
-        ("state", record.state().as_str().to_owned()),
-        ("version", record.version().to_string()),
-        ("region", record.region().to_owned()),
-        ("issuer", record.issuer().to_owned()),
-    ];
-    if record.is_deactivation_protected() {
-        rows.push(("protected", "against deactivation".to_owned()));
+impl Shown {
+    async fn of(deployment: &Deployment, record: TenantRecord, now: SystemTime) -> Result<Self, Failure> {
+        let tenant = deployment.tenant_for_operator(record.id()).await?;
+        let key_available = match tenant.describe_keys(now).await {
+            Ok(keys) => keys.state == TenantKeyState::Active,
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            // No key at all, or one that its owner keeps from us.
+            Err(_) => false,
+        };
+        Ok(Self { record, key_available })
     }
-    if let Some((at, days, purge_at)) = record.deactivation() {
-        rows.push(("deactivated", format!("{} for {days} days", moment::rfc3339(at))));
-        rows.push(("purge due", moment::rfc3339(purge_at)));
+
+    fn object(&self) -> Value {
+        let record = &self.record;
+        let mut object = json!({
+            "id": record.id(), "name": record.name(), "state": record.state().as_str(), "version": record.version(),
+            "region": record.region(), "issuer": record.issuer(),
+            "flags": {
+                "legal_hold": [], "deactivation_protected": record.is_deactivation_protected(),
+                "key_available": self.key_available, "export_gate": false,
+            },
+        });
+        if let (Some((at, days, purge_at)), Some(members)) = (record.deactivation(), object.as_object_mut()) {
+            members.insert("deactivated_at".to_owned(), moment::rfc3339(at).into());
+            members.insert("days".to_owned(), days.into());
+            members.insert("purge_at".to_owned(), moment::rfc3339(purge_at).into());
+        }
+        object
     }
-    facts(rows)
+
+    fn row(&self) -> Vec<String> {
+        let record = &self.record;
+        [record.id(), record.name(), record.state().as_str(), record.region()].map(ToOwned::to_owned).to_vec()
+    }
+
+    fn text(&self) -> String {
+        let record = &self.record;
+        let mut rows = vec![
+            ("id", record.id().to_owned()),
+            ("name", record.name().to_owned()),
+            ("state", record.state().as_str().to_owned()),
+            ("version", record.version().to_string()),
+            ("region", record.region().to_owned()),
+            ("issuer", record.issuer().to_owned()),
+            ("key", if self.key_available { "available" } else { "not available" }.to_owned()),
+        ];
+        if record.is_deactivation_protected() {
+            rows.push(("protected", "against deactivation".to_owned()));
+        }
+        if let Some((at, days, purge_at)) = record.deactivation() {
+            rows.push(("deactivated", format!("{} for {days} days", moment::rfc3339(at))));
+            rows.push(("purge due", moment::rfc3339(purge_at)));
+        }
+        facts(rows)
+    }
 }

@@ -9,7 +9,7 @@ use qsec::{Deployment, Tenant};
 
 use crate::failure::Failure;
 use crate::nouns::Session;
-use crate::{Exit, files, home};
+use crate::{files, home, moment};
 
 /// The options that name a key.
 #[derive(Debug, Args)]
@@ -46,6 +46,12 @@ impl KeyInHand {
 }
 
 impl KeyChoice {
+    /// A tenant's key is used, and its refusal recorded, at the time of the clock; a raw key knows no time.
+    pub(crate) fn now(&self, session: &Session<'_>) -> Result<SystemTime, Failure> {
+        let now = session.global.now;
+        if self.raw_key.is_some() { Ok(moment::checking(now)) } else { moment::changing(now) }
+    }
+
     pub(crate) async fn to_seal(&self, session: &Session<'_>, now: SystemTime) -> Result<KeyInHand, Failure> {
         if let Some(raw) = self.raw(session)? {
             return Ok(KeyInHand { key: raw.at_version(self.key_version.unwrap_or(0))?, deployment: None });
@@ -91,8 +97,7 @@ impl KeyChoice {
 
     fn raw(&self, session: &Session<'_>) -> Result<Option<RawKey>, Failure> {
         let Some(path) = &self.raw_key else { return Ok(None) };
-        let mut raw =
-            RawKey::from_file(path).map_err(|error| Failure::new(Exit::Misuse, error.code(), error.to_string()))?;
+        let mut raw = RawKey::from_file(path).map_err(|error| Failure::misuse(error.code(), error.to_string()))?;
         if files::others_can_read(path) {
             let message = format!("`{}` can be read by others; `chmod 600` it", path.display());
             session.output.warning("key_file_permissions", &message);
