@@ -13,12 +13,12 @@ pub(crate) struct Failure {
     code: String,
     message: String,
     exit: Exit,
-    members: Map<String, Value>,
+    members: Vec<(String, Value)>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into(), exit, members: Map::new() }
+        Self { code: code.to_owned(), message: message.into(), exit, members: Vec::new() }
     }
 
     /// Options or input that cannot be right.
@@ -43,7 +43,7 @@ impl Failure {
 
     /// A further member of the error object.
     pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.members.insert(name.to_owned(), value.into());
+        self.members.push((name.to_owned(), value.into()));
         self
     }
 
@@ -103,14 +103,19 @@ fn sentence(error: &Error) -> String {
 
 /// What a machine would otherwise have to read out of the sentence: a place in a file, or who stopped a key.
 fn members(error: &Error) -> Vec<(&'static str, Value)> {
-    match error {
-        Error::Policy(error) => error.flaw().map(flaw).unwrap_or_default(),
-        Error::Request(error) => flaw(error.flaw()),
-        Error::Access(error) => position(error.position()),
-        Error::Key(KeyError::Stopped(by))
-        | Error::Seal(SealError::Stopped(by))
-        | Error::Open(OpenError::Stopped(by)) => stopped(by),
-        _ => Vec::new(),
+    if let Error::Policy(error) = error {
+        error.flaw().map(flaw).unwrap_or_default()
+    } else if let Error::Request(error) = error {
+        flaw(error.flaw())
+    } else if let Error::Access(error) = error {
+        position(error.position())
+    } else if let Error::Key(KeyError::Stopped(by))
+    | Error::Seal(SealError::Stopped(by))
+    | Error::Open(OpenError::Stopped(by)) = error
+    {
+        stopped(by)
+    } else {
+        Vec::new()
     }
 }
 

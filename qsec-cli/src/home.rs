@@ -73,7 +73,8 @@ impl Key {
             (Some(path), _) => Self::File(path.clone()),
             (None, Some(path)) => {
                 let mut text = Zeroizing::new(files::read(path, MAX_PASSPHRASE_BYTES, "key_file_invalid")?);
-                let line = text.strip_suffix(b"\n").map_or(text.as_slice(), |line| line.strip_suffix(b"\r").unwrap_or(line));
+                let line =
+                    text.strip_suffix(b"\n").map_or(text.as_slice(), |line| line.strip_suffix(b"\r").unwrap_or(line));
                 let length = line.len();
                 text.truncate(length);
                 if text.is_empty() {

@@ -77,7 +77,7 @@ impl Exit {
 fn run(arguments: Arguments) -> Exit {
     let output = Output::new(arguments.global.json);
     // A fault of ours is an error line like any other, and what was half written is taken away on the way out.
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| nouns::run(arguments, &output))).unwrap_or_else(|_| {
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| nouns::run(arguments, output))).unwrap_or_else(|_| {
         let place = BROKE_AT.get().map_or("somewhere", String::as_str);
         Err(Failure::internal(format!("an internal invariant broke: {place}")))
     });

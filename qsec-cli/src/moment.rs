@@ -17,21 +17,6 @@ pub(crate) fn parse_time(text: &str) -> Result<SystemTime, String> {
     time.ok_or_else(|| "a time is RFC 3339, such as 2026-07-01T12:00:00Z, or Unix seconds".to_owned())
 }
 
-/// A span: `90s`, `15m`, `24h`, `7d`.
-pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
-    let wrong = || "a span is a number and one of `s`, `m`, `h`, `d`, such as 15m".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let number: u64 = text.strip_suffix(unit).and_then(|digits| digits.parse().ok()).ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
-}
-
 /// The time for a command that only checks something: `--now`, or the clock.
 pub(crate) fn checking(now: Option<SystemTime>) -> SystemTime {
     now.unwrap_or_else(clock)
@@ -79,15 +64,6 @@ mod tests {
         assert_eq!(rfc3339(parse_time("2023-11-14T22:14:00Z").unwrap()), "2023-11-14T22:14:00Z");
         for wrong in ["", "tomorrow", "-5", "1e9", "2023-11-14", "99999999999999999999"] {
             assert!(parse_time(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn spans_are_a_number_and_a_unit() {
-        assert_eq!(parse_span("15m"), Ok(Duration::from_secs(900)));
-        assert_eq!(parse_span("7d"), Ok(Duration::from_secs(604_800)));
-        for wrong in ["", "m", "15", "15 m", "-1s", "1w", "99999999999999999999d", "18446744073709551615d"] {
-            assert!(parse_span(wrong).is_err(), "{wrong}");
         }
     }
 }

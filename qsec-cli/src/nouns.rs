@@ -26,11 +26,11 @@ use crate::output::Output;
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     pub(crate) global: &'a Global,
-    pub(crate) output: &'a Output,
+    pub(crate) output: Output,
 }
 
 /// Runs a command to its exit status.
-pub(crate) fn run(arguments: Arguments, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(arguments: Arguments, output: Output) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()

@@ -20,14 +20,14 @@ impl Output {
     }
 
     /// The answer on standard output: the object, or the text that `text` makes of it.
-    pub(crate) fn answer<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        say(&mut io::stdout().lock(), &self.line(answer, text)?)
+    pub(crate) fn answer<T: Serialize>(self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
+        say(&mut io::stdout().lock(), self.line(answer, text)?)
     }
 
     /// The summary of a verb whose output is data: on standard output if the data went to a file; else, under `--json`,
     /// on standard error.
     pub(crate) fn summary<T: Serialize>(
-        &self,
+        self,
         to_file: bool,
         summary: &T,
         text: impl FnOnce(&T) -> String,
@@ -35,14 +35,14 @@ impl Output {
         if to_file {
             self.answer(summary, text)
         } else if self.json {
-            say(&mut io::stderr().lock(), &self.line(summary, text)?)
+            say(&mut io::stderr().lock(), self.line(summary, text)?)
         } else {
             Ok(())
         }
     }
 
     /// The last line of a command that did not succeed. Nobody is left to tell if it cannot be written.
-    pub(crate) fn failure(&self, failure: &Failure) {
+    pub(crate) fn failure(self, failure: &Failure) {
         let mut stderr = io::stderr().lock();
         let _ = if self.json {
             writeln!(stderr, "{}", failure.to_json())
@@ -51,7 +51,7 @@ impl Output {
         };
     }
 
-    pub(crate) fn warning(&self, code: &str, message: &str) {
+    pub(crate) fn warning(self, code: &str, message: &str) {
         let mut stderr = io::stderr().lock();
         let _ = if self.json {
             writeln!(stderr, "{}", json!({"warning": {"code": code, "message": message}}))
@@ -61,11 +61,11 @@ impl Output {
     }
 
     /// Whether a person is looking at standard error: only then is there a progress bar.
-    pub(crate) fn shows_progress(&self) -> bool {
+    pub(crate) fn shows_progress(self) -> bool {
         !self.json && io::stderr().is_terminal()
     }
 
-    fn line<T: Serialize>(&self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
+    fn line<T: Serialize>(self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<String, Failure> {
         if self.json {
             serde_json::to_string(answer).map_err(|error| Failure::internal(error.to_string()))
         } else {

@@ -141,7 +141,7 @@ fn seal_into(
     sink: Sink,
     key: &TenantKey,
     context: &Context,
-    output: &Output,
+    output: Output,
 ) -> Result<(u64, u64), Failure> {
     let mut input = Input::open(seal.r#in.as_deref())?;
     let mut counted = Counted { inner: sink, bytes: 0 };
@@ -159,7 +159,7 @@ fn seal_through(
     key: &TenantKey,
     context: &Context,
     to: &mut Counted<Sink>,
-    output: &Output,
+    output: Output,
 ) -> Result<u64, Failure> {
     let mut sealer = key.sealer(to, context)?;
     let bar = progress(output, input.length, "sealing");
@@ -289,7 +289,7 @@ fn pump(input: &mut Input, into: &mut impl Write, bar: &ProgressBar) -> Result<u
     }
 }
 
-pub(crate) fn progress(output: &Output, length: Option<u64>, verb: &'static str) -> ProgressBar {
+pub(crate) fn progress(output: Output, length: Option<u64>, verb: &'static str) -> ProgressBar {
     if !output.shows_progress() || length.is_some_and(|length| length < SHOW_PROGRESS_BYTES) {
         return ProgressBar::hidden();
     }

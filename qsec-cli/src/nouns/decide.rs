@@ -74,10 +74,10 @@ pub(crate) fn lint(lint: &Lint, session: &Session<'_>) -> Result<Exit, Failure> 
     session.output.answer(&findings, |findings| {
         let row =
             |finding: &Finding| [finding.tenant(), finding.code(), finding.place()].map(ToOwned::to_owned).to_vec();
-        match findings.is_empty() {
-            true => "no finding".to_owned(),
-            false => table(["TENANT", "FINDING", "WHERE"], findings.findings().iter().map(row)),
+        if findings.is_empty() {
+            return "no finding".to_owned();
         }
+        table(["TENANT", "FINDING", "WHERE"], findings.findings().iter().map(row))
     })?;
     Ok(if findings.is_empty() { Exit::Yes } else { Exit::No })
 }
@@ -90,10 +90,10 @@ pub(crate) fn diff(diff: &Diff, session: &Session<'_>) -> Result<Exit, Failure> 
             let what = if change.is_gain() { "gains" } else { "loses" };
             [change.tenant(), change.user(), what, change.action(), change.resource()].map(ToOwned::to_owned).to_vec()
         };
-        match changes.is_empty() {
-            true => "no difference".to_owned(),
-            false => table(["TENANT", "USER", "", "ACTION", "RESOURCE"], changes.changes().iter().map(row)),
+        if changes.is_empty() {
+            return "no difference".to_owned();
         }
+        table(["TENANT", "USER", "", "ACTION", "RESOURCE"], changes.changes().iter().map(row))
     })?;
     Ok(if changes.is_empty() { Exit::Yes } else { Exit::No })
 }
@@ -129,15 +129,15 @@ fn decision_text(decision: &Decision) -> String {
 }
 
 fn explanation_text(explanation: &Explanation) -> String {
-    let mut text = decision_text(explanation.decision());
-    let mut paragraph = |title: &str, lines: Vec<String>| {
-        if !lines.is_empty() {
-            text.push_str(&format!("\n\n{title}\n  {}", lines.join("\n  ")));
-        }
+    let paragraph = |title: &str, lines: Vec<String>| {
+        if lines.is_empty() { String::new() } else { format!("\n\n{title}\n  {}", lines.join("\n  ")) }
     };
-    paragraph("any one of these would help", explanation.decision().missing());
-    paragraph("groups", explanation.groups().map(ToOwned::to_owned).collect());
-    paragraph("roles", explanation.roles().map(ToOwned::to_owned).collect());
-    paragraph("rules", explanation.rules().map(|(name, why)| format!("{name}: {why}")).collect());
-    text
+    [
+        decision_text(explanation.decision()),
+        paragraph("any one of these would help", explanation.decision().missing()),
+        paragraph("groups", explanation.groups().map(ToOwned::to_owned).collect()),
+        paragraph("roles", explanation.roles().map(ToOwned::to_owned).collect()),
+        paragraph("rules", explanation.rules().map(|(name, why)| format!("{name}: {why}")).collect()),
+    ]
+    .concat()
 }

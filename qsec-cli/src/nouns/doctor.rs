@@ -37,13 +37,12 @@ pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, Failure> {
 
 /// What keeps a deployment from opening is a finding too, unless there is none or it is at work.
 fn not_opened(error: Error, session: &Session<'_>) -> Result<Exit, Failure> {
-    let (name, fix) = match &error {
-        Error::Home(HomeError::Permissions { mode, .. }) => ("folder", format!("chmod {mode:o}")),
-        Error::Home(HomeError::RootKey { .. }) => {
-            ("root key", "name the key that the deployment was made with".to_owned())
-        }
-        Error::Home(HomeError::Damaged { .. }) => ("folder", "restore the deployment from its backup".to_owned()),
-        _ => return Err(error.into()),
+    let Error::Home(home) = &error else { return Err(error.into()) };
+    let (name, fix) = match home {
+        HomeError::Permissions { mode, .. } => ("folder", format!("chmod {mode:o}")),
+        HomeError::RootKey { .. } => ("root key", "name the key that the deployment was made with".to_owned()),
+        HomeError::Damaged { .. } => ("folder", "restore the deployment from its backup".to_owned()),
+        HomeError::Missing { .. } | _ => return Err(error.into()),
     };
     let detail = error.to_string();
     let check = json!({"name": name, "state": "fail", "detail": detail, "fix": fix});

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use qsec::identity::KeySet;
+use qsec::identity::{Algorithm, KeySet};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -53,7 +53,7 @@ fn check(file: &std::path::Path, session: &Session<'_>) -> Result<Exit, Failure>
     let set = KeySet::parse(files::read(file, MAX_SET_BYTES, "keyset_invalid")?)
         .map_err(|error| Failure::misuse("keyset_invalid", error.to_string()))?;
     let usable: Vec<(Option<&str>, Option<&str>)> =
-        set.usable().map(|key| (key.kid(), key.algorithm().map(|algorithm| algorithm.as_str()))).collect();
+        set.usable().map(|key| (key.kid(), key.algorithm().map(Algorithm::as_str))).collect();
     let unusable: Vec<(Option<&str>, &str)> = set.unusable().map(|key| (key.kid(), key.why().as_str())).collect();
     let answer = json!({
         "usable": usable.iter().map(|(kid, alg)| json!({"kid": kid, "alg": alg})).collect::<Vec<_>>(),

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use qsec::Deployment;
+use qsec::crypto::kms::KeyId;
 use qsec::crypto::{KeyringDescription, Purpose};
 use serde_json::{Value, json};
 
@@ -145,13 +146,13 @@ fn object(keys: &KeyringDescription) -> Value {
         .collect();
     json!({
         "tenant": keys.tenant.as_str(), "state": keys.state.name(), "by": keys.by.iter().map(|by| by.name()).collect::<Vec<_>>(),
-        "provider": keys.provider, "key_ids": keys.key_ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+        "provider": keys.provider, "key_ids": keys.key_ids.iter().map(KeyId::as_str).collect::<Vec<_>>(),
         "versions": versions, "migration": null,
     })
 }
 
 fn text(keys: &KeyringDescription) -> String {
-    let ids: Vec<_> = keys.key_ids.iter().map(|id| id.as_str()).collect();
+    let ids: Vec<_> = keys.key_ids.iter().map(KeyId::as_str).collect();
     let head = facts([
         ("tenant", keys.tenant.to_string()),
         ("state", keys.state.name().to_owned()),

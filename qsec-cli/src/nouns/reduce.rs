@@ -135,8 +135,8 @@ impl Reduce {
             ReduceError::Unavailable(source) => {
                 files::unreadable(self.r#in.as_deref().unwrap_or("-".as_ref()), &source)
             }
-            ReduceError::Internal(what) => Failure::internal(what.to_string()),
-            error => {
+            ReduceError::Internal(what) => Failure::internal(what),
+            error @ (ReduceError::NoUser | _) => {
                 let mut failure = Failure::new(exit, error.code(), format!("{error}{hint}"));
                 for (name, value) in place(&error) {
                     failure = failure.with(name, value);
@@ -191,10 +191,12 @@ fn access_text(path: &Path) -> Result<String, Failure> {
 
 /// Where in the tables or the data.
 fn place(error: &ReduceError) -> Vec<(&'static str, Value)> {
-    match error {
-        ReduceError::Access(error) => position(error.position()),
-        ReduceError::BadData(error) => position(error.position()),
-        _ => Vec::new(),
+    if let ReduceError::Access(error) = error {
+        position(error.position())
+    } else if let ReduceError::BadData(error) = error {
+        position(error.position())
+    } else {
+        Vec::new()
     }
 }
 

@@ -113,8 +113,7 @@ pub(crate) struct Create {
     /// The region (default: the deployment's)
     #[arg(long)]
     region: Option<String>,
-    /// The issuer of its tokens (default: https://DEPLOYMENT/ID)
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = "The issuer of its tokens (default: https://DEPLOYMENT/ID)")]
     issuer: Option<String>,
 }
 

@@ -61,8 +61,7 @@ pub(crate) struct Verify {
     /// The TLS client certificate that was presented, PEM or DER
     #[arg(long, value_name = "FILE")]
     client_cert: Option<PathBuf>,
-    /// The DPoP proof that came with it
-    #[arg(long, value_name = "FILE", requires = "htm", requires = "htu")]
+    #[arg(long, value_name = "FILE", requires = "htm", requires = "htu", help = "The DPoP proof that came with it")]
     dpop: Option<PathBuf>,
     /// The method of the request
     #[arg(long, value_name = "METHOD", requires = "dpop")]
@@ -191,7 +190,7 @@ fn refused(rejection: &Rejection, session: &Session<'_>) -> Result<Exit, Failure
         RejectionClass::Unavailable => {
             Err(Failure::new(Exit::Unavailable, "store_unavailable", rejection.to_string()).with("reason", reason))
         }
-        _ => {
+        RejectionClass::Refused | _ => {
             let answer = json!({
                 "valid": false, "code": rejection.public().as_str(), "reason": reason, "message": rejection.to_string(),
             });
@@ -207,7 +206,7 @@ fn principal_text(principal: Option<&Value>) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" "),
         Value::Null => "-".to_owned(),
-        other => other.to_string(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.to_string(),
     };
     facts(members.iter().map(|(name, value)| (name.as_str(), shown(value))))
 }

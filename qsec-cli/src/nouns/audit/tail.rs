@@ -75,7 +75,7 @@ impl Tail {
     fn tenant_exists(&self, folder: &Path, tree: &Tree) -> Result<(), Failure> {
         let Some(tenant) = &self.tenant else { return Ok(()) };
         match qsec::audit::tail(folder, tree, 0).next() {
-            Some(first) => first.map(drop).map_err(unreadable),
+            Some(first) => first.map(drop).map_err(|error| unreadable(&error)),
             None => Err(Failure::new(Exit::No, "tenant_not_found", format!("there is no tenant `{tenant}`"))),
         }
     }
@@ -86,7 +86,7 @@ impl Tail {
         let begun = *next;
         let mut open = true;
         for leaf in qsec::audit::tail(folder, tree, *next) {
-            let leaf = leaf.map_err(unreadable)?;
+            let leaf = leaf.map_err(|error| unreadable(&error))?;
             if !leaf.is_erased() && self.is_wanted(leaf.text()) {
                 match writeln!(stdout, "{}", leaf.text()) {
                     Ok(()) => {}
@@ -134,7 +134,7 @@ impl Tail {
     }
 }
 
-fn unreadable(error: ReadLogError) -> Failure {
+fn unreadable(error: &ReadLogError) -> Failure {
     let exit = if error.code() == "audit_unavailable" { Exit::Unavailable } else { Exit::No };
     Failure::new(exit, error.code(), error.to_string())
 }

@@ -126,9 +126,8 @@ fn finding(finding: &Finding) -> Value {
 fn severity(finding: &Finding) -> &'static str {
     match finding.severity() {
         Severity::Note => "note",
-        Severity::Tampered => "tampered",
         // A severity that this program does not know is no reason to call a log intact.
-        _ => "tampered",
+        Severity::Tampered | _ => "tampered",
     }
 }
 

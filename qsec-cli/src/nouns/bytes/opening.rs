@@ -148,7 +148,7 @@ impl Job {
     fn failure(&self, error: OpenError) -> Failure {
         match error {
             OpenError::Read(error) => files::unreadable(&self.name, &error),
-            other => other.into(),
+            other @ (OpenError::NotOpened | _) => other.into(),
         }
     }
 }
@@ -194,8 +194,7 @@ impl Stopped {
 
 fn read_failure(error: io::Error, name: &Path) -> Failure {
     match error.downcast::<OpenError>() {
-        Ok(OpenError::Read(error)) => files::unreadable(name, &error),
+        Ok(OpenError::Read(error)) | Err(error) => files::unreadable(name, &error),
         Ok(other) => other.into(),
-        Err(error) => files::unreadable(name, &error),
     }
 }
