@@ -21,7 +21,7 @@ impl Output {
 
     /// The answer on standard output: the object, or the text that `text` makes of it.
     pub(crate) fn answer<T: Serialize>(self, answer: &T, text: impl FnOnce(&T) -> String) -> Result<(), Failure> {
-        say(&mut io::stdout().lock(), self.line(answer, text)?)
+        say(&mut io::stdout().lock(), &self.line(answer, text)?)
     }
 
     /// The summary of a verb whose output is data: on standard output if the data went to a file; else, under `--json`,
@@ -35,7 +35,7 @@ impl Output {
         if to_file {
             self.answer(summary, text)
         } else if self.json {
-            say(&mut io::stderr().lock(), self.line(summary, text)?)
+            say(&mut io::stderr().lock(), &self.line(summary, text)?)
         } else {
             Ok(())
         }
