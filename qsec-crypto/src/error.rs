@@ -29,6 +29,12 @@ pub enum SealError {
         /// The most bytes that can be sealed at once.
         limit: u64,
     },
+    /// The message is longer than the compact format allows; the default format takes it.
+    #[error("a compact sealed message has at most {limit} bytes; the default format takes longer ones")]
+    TooLargeForCompact {
+        /// The most bytes that can be sealed so.
+        limit: u64,
+    },
     /// The key must not be used now.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -55,6 +61,7 @@ impl SealError {
         match self {
             Self::Context(error) => error.code(),
             Self::MessageTooLong { .. } => "message_too_long",
+            Self::TooLargeForCompact { .. } => "too_large_for_compact",
             Self::Stopped(stopped) => stopped.code(),
             Self::Retired { .. } => "usage",
             Self::Write(_) => "write_failed",

@@ -3,12 +3,10 @@
 use crate::cobblestone::layout;
 use crate::error::OpenError;
 use crate::header::{HEADER_BYTES, Header, Suite};
+use crate::xaes;
 
 /// How many bytes from the start [`inspect`] needs at most.
 pub const MAX_INSPECT_BYTES: usize = HEADER_BYTES;
-
-/// Bytes that suite 02 adds to a plaintext: header, nonce and tag.
-const XAES_OVERHEAD: u64 = 46;
 
 /// Header facts of sealed bytes. They are claims: nothing has been authenticated.
 ///
@@ -47,7 +45,7 @@ impl Inspection {
     pub fn plaintext_bytes(&self) -> Option<u64> {
         match self.header.suite {
             Suite::Cobblestone256 => layout::plaintext_len(self.sealed_bytes?),
-            Suite::Xaes256Gcm => self.sealed_bytes?.checked_sub(XAES_OVERHEAD),
+            Suite::Xaes256Gcm => xaes::plaintext_len(self.sealed_bytes?),
         }
     }
 }

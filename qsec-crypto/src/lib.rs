@@ -55,10 +55,13 @@
 //! - **Format.** Sealed bytes are a 6-byte header and a [C2SP chunked encryption] message, Cobblestone-256: any conforming
 //!   implementation opens them with the derived key. 78 bytes of overhead and 16 for each full 16 KiB; up to 64 TiB; 2⁸⁰
 //!   messages for each key version.
+//!   Fields of a database may use a smaller format, XAES-256-GCM with 46 bytes of overhead and up to 1 MiB, under a name
+//!   that says what it lacks: [`TenantKey::seal_compact_uncommitted`].
 //! - **Nothing unverified leaves.** A whole message opens whole or not at all; a stream gives out each 16 KiB when it has
 //!   verified, and fails at its end if that end is not the one that was sealed. A failed open says [`OpenError::NotOpened`]
 //!   and nothing more; the reason goes to the [`Observer`].
-//! - **One key is tried**: the one that the caller's tenant, purpose and the header's version name. The message commits to it.
+//! - **One key is tried**: the one that the caller's tenant, purpose and the header's version name. The message commits
+//!   to it, unless it is a compact one.
 //! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
@@ -102,6 +105,7 @@ mod memory;
 mod observer;
 mod opener;
 mod raw_key;
+mod refusal;
 mod sealer;
 mod secret;
 mod seek;
@@ -110,6 +114,7 @@ pub mod store;
 mod tenant;
 mod tenant_key;
 mod timestamp;
+mod xaes;
 
 pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
 pub use error::{OpenError, SealError};
@@ -131,3 +136,4 @@ pub use stopped::{Stopped, StoppedBy, StoppedState};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
 pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};
 pub use tenant_key::TenantKey;
+pub use xaes::MAX_COMPACT_BYTES;

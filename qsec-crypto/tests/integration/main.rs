@@ -1,5 +1,6 @@
 //! The crate from outside, as its users see it.
 
+mod compact;
 mod conformance;
 mod faults;
 mod keyring;

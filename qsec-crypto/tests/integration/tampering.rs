@@ -26,13 +26,8 @@ fn refused(key: &TenantKey, sealed: &[u8], what: &str) {
     let seekable = seekable.and_then(|mut opener| opener.read_to_end(&mut Vec::new()));
     assert!(seekable.is_err(), "{what}: the seekable reader opens");
 
-    let expected = if sealed.len() < 6 || sealed[0] != 0xF5 || !matches!(sealed[1], 1 | 2) {
-        "malformed"
-    } else if sealed[1] == 2 {
-        "unsupported_suite"
-    } else {
-        "not_opened"
-    };
+    let expected =
+        if sealed.len() < 6 || sealed[0] != 0xF5 || !matches!(sealed[1], 1 | 2) { "malformed" } else { "not_opened" };
     let expected = if matches!(sealed.first(), Some(1 | 2)) { "unsupported_suite" } else { expected };
     assert_eq!(in_memory.code(), expected, "{what}: {in_memory}");
 }
