@@ -44,6 +44,22 @@ pub enum SealError {
         /// The version that was used.
         version: u32,
     },
+    /// A message of the AWS Encryption SDK has no data key, or more than it may hold.
+    #[error("a message holds 1 to {limit} data keys, this one would hold {count}")]
+    DataKeys {
+        /// How many it would hold.
+        count: usize,
+        /// How many it may hold.
+        limit: usize,
+    },
+    /// A wrapped data key is longer than a KMS makes it.
+    #[error("a wrapped data key has at most {limit} bytes, this one has {bytes}")]
+    DataKeyTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The most bytes it may have.
+        limit: usize,
+    },
     /// The sealed bytes cannot be written.
     #[error("cannot write the sealed bytes")]
     Write(#[source] io::Error),
@@ -63,7 +79,7 @@ impl SealError {
             Self::MessageTooLong { .. } => "message_too_long",
             Self::TooLargeForCompact { .. } => "too_large_for_compact",
             Self::Stopped(stopped) => stopped.code(),
-            Self::Retired { .. } => "usage",
+            Self::Retired { .. } | Self::DataKeys { .. } | Self::DataKeyTooLong { .. } => "usage",
             Self::Write(_) => "write_failed",
             Self::Random(error) => error.code(),
             Self::Internal => "internal",
@@ -117,6 +133,14 @@ pub enum OpenError {
         /// The format or suite.
         suite: &'static str,
     },
+    /// The message announces more than is taken from a stranger.
+    #[error("a message with more than {limit} {what} is not opened here")]
+    BudgetExceeded {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is taken.
+        limit: u64,
+    },
     /// The context given is none.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -138,6 +162,7 @@ impl OpenError {
             Self::NotOpened => "not_opened",
             Self::Malformed { .. } => "malformed",
             Self::UnsupportedSuite { .. } => "unsupported_suite",
+            Self::BudgetExceeded { .. } => "budget_exceeded",
             Self::Context(error) => error.code(),
             Self::Stopped(stopped) => stopped.code(),
             Self::Read(_) => "read_failed",
@@ -148,6 +173,13 @@ impl OpenError {
     /// Whether the same call may succeed later without anyone doing anything: never, for opening asks nobody.
     pub fn is_retryable(&self) -> bool {
         false
+    }
+}
+
+#[cfg(feature = "esdk")]
+impl OpenError {
+    pub(crate) fn budget(what: &'static str, limit: impl TryInto<u64>) -> Self {
+        Self::BudgetExceeded { what, limit: limit.try_into().unwrap_or(u64::MAX) }
     }
 }
 

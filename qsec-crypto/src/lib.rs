@@ -45,6 +45,7 @@
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
 //! | do without KMS and store | [`RawKey`] |
+//! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
 //! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
 //! | know what happens | [`Observer`], [`Event`], [`inspect`] |
@@ -71,7 +72,9 @@
 //!
 //! # Features
 //!
-//! None yet: everything here is the default.
+//! | feature | adds |
+//! |---|---|
+//! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 
@@ -94,6 +97,8 @@ mod cobblestone;
 pub mod conformance;
 mod context;
 mod error;
+#[cfg(feature = "esdk")]
+pub mod esdk;
 mod header;
 mod inspect;
 mod join;
@@ -111,6 +116,7 @@ mod secret;
 mod seek;
 mod stopped;
 pub mod store;
+mod stream;
 mod tenant;
 mod tenant_key;
 mod timestamp;
@@ -119,7 +125,7 @@ mod xaes;
 pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
 pub use error::{OpenError, SealError};
 pub use header::Suite;
-pub use inspect::{Inspection, MAX_INSPECT_BYTES, inspect};
+pub use inspect::{Inspection, MAX_INSPECT_BYTES, NativeInspection, inspect};
 pub use key_file::KeyFileError;
 pub use keyring::{
     KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Rotation, TenantKeyState, VersionDescription,

@@ -22,6 +22,24 @@ pub(crate) enum Refusal {
     End,
     /// The tag of a compact message is wrong.
     Tag,
+    /// A pair that the reader demands is not in the message, or has another value.
+    #[cfg(feature = "esdk")]
+    ContextPair,
+    /// No data key of the message opens under the reader's keys.
+    #[cfg(feature = "esdk")]
+    DataKey,
+    /// The header is not the one that was sealed.
+    #[cfg(feature = "esdk")]
+    HeaderTag,
+    /// A frame is out of order, too long, or not the one that was sealed in its place.
+    #[cfg(feature = "esdk")]
+    Frame,
+    /// One block is longer than is taken.
+    #[cfg(feature = "esdk")]
+    Block,
+    /// The signature does not verify.
+    #[cfg(feature = "esdk")]
+    Signature,
     /// A primitive refused what we gave it.
     Broken,
 }
@@ -35,6 +53,18 @@ impl Refusal {
             Self::Chunk => "chunk",
             Self::End => "end",
             Self::Tag => "tag",
+            #[cfg(feature = "esdk")]
+            Self::ContextPair => "context pair",
+            #[cfg(feature = "esdk")]
+            Self::DataKey => "data key",
+            #[cfg(feature = "esdk")]
+            Self::HeaderTag => "header tag",
+            #[cfg(feature = "esdk")]
+            Self::Frame => "frame",
+            #[cfg(feature = "esdk")]
+            Self::Block => "block too long",
+            #[cfg(feature = "esdk")]
+            Self::Signature => "signature",
             Self::Broken => "internal",
         }
     }
@@ -60,6 +90,11 @@ impl Reporter {
             event = event.tenant(tenant).version(purpose, *version);
         }
         self.observer.observe(&event);
-        if refusal == Refusal::Broken { OpenError::Internal } else { OpenError::NotOpened }
+        match refusal {
+            Refusal::Broken => OpenError::Internal,
+            #[cfg(feature = "esdk")]
+            Refusal::Block => OpenError::budget("bytes in one block", crate::esdk::MAX_BLOCK_BYTES),
+            _ => OpenError::NotOpened,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! One usable key version: seals and opens, and never waits.
 
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +18,7 @@ use crate::sealer::Sealer;
 use crate::secret::{SecretKey, random};
 use crate::seek::SeekOpener;
 use crate::stopped::Stopped;
+use crate::stream::read_up_to;
 use crate::tenant::{Purpose, TenantId};
 use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 
@@ -59,6 +60,9 @@ pub(crate) struct KeyName {
 struct RecordKeys {
     /// `lp(tenant) || lp(purpose)`: the middle of every binding.
     names: Vec<u8>,
+    /// The key itself, ready for what is derived from it in each message.
+    #[cfg(feature = "esdk")]
+    tenant_key: ExpandKey,
     cobblestone: ExpandKey,
     xaes: XaesKey,
 }
@@ -92,7 +96,14 @@ impl TenantKey {
         let tenant_key = ExpandKey::new(tenant_key);
         let cobblestone = ExpandKey::new(&kdf::record_key(&tenant_key, Suite::Cobblestone256.byte())?);
         let xaes = XaesKey::new(&kdf::record_key(&tenant_key, Suite::Xaes256Gcm.byte())?);
-        Ok(Self { name: Arc::new(name), keys: Arc::new(RecordKeys { names, cobblestone, xaes }), lock, observer })
+        let keys = RecordKeys {
+            names,
+            #[cfg(feature = "esdk")]
+            tenant_key,
+            cobblestone,
+            xaes,
+        };
+        Ok(Self { name: Arc::new(name), keys: Arc::new(keys), lock, observer })
     }
 
     /// Whose key it is.
@@ -250,7 +261,7 @@ impl TenantKey {
         Ok([header, &self.keys.names, pairs])
     }
 
-    fn may_seal(&self) -> Result<(), SealError> {
+    pub(crate) fn may_seal(&self) -> Result<(), SealError> {
         let refused = match self.lock.stopped.get() {
             Some(stopped) => SealError::Stopped(stopped.clone()),
             None if self.lock.retired.load(Ordering::Acquire) => SealError::Retired { version: self.name.version },
@@ -265,12 +276,7 @@ impl TenantKey {
     /// Whether this key may open, and these bytes are for it. The version is compared before any cryptography: the
     /// reader named one key, and no other is ever tried.
     fn may_open(&self, sealed: &[u8]) -> Result<Header, OpenError> {
-        if let Some(stopped) = self.lock.stopped.get() {
-            let KeyName { tenant, purpose, version } = &*self.name;
-            let event = Event::new("open.refused").tenant(tenant).version(purpose, *version).cause(stopped.code());
-            self.observer.observe(&event);
-            return Err(stopped.clone().into());
-        }
+        self.is_not_stopped()?;
         let header = Header::parse(sealed)?;
         if header.version != self.name.version {
             return Err(self.reporter().refused(Refusal::KeyVersion));
@@ -278,7 +284,23 @@ impl TenantKey {
         Ok(header)
     }
 
-    fn reporter(&self) -> Reporter {
+    pub(crate) fn is_not_stopped(&self) -> Result<(), OpenError> {
+        if let Some(stopped) = self.lock.stopped.get() {
+            let KeyName { tenant, purpose, version } = &*self.name;
+            let event = Event::new("open.refused").tenant(tenant).version(purpose, *version).cause(stopped.code());
+            self.observer.observe(&event);
+            return Err(stopped.clone().into());
+        }
+        Ok(())
+    }
+
+    /// The interchange key `WK` of one message.
+    #[cfg(feature = "esdk")]
+    pub(crate) fn esdk_wrapping_key(&self, salt: &[u8; 16]) -> Result<SecretKey, Broken> {
+        kdf::esdk_wrapping_key(&self.keys.tenant_key, salt)
+    }
+
+    pub(crate) fn reporter(&self) -> Reporter {
         Reporter { name: Some(Arc::clone(&self.name)), observer: Arc::clone(&self.observer) }
     }
 }
@@ -302,22 +324,10 @@ impl From<SealRefusal> for SealError {
     }
 }
 
-/// Reads until the buffer is full or the reader ends, and says how much there was.
-fn read_up_to(reader: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
-    let wanted = buffer.len();
-    while !buffer.is_empty() {
-        match reader.read(buffer) {
-            Ok(0) => break,
-            Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(wanted.saturating_sub(buffer.len()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::stopped::{StoppedBy, StoppedState};
 

@@ -2,6 +2,8 @@
 
 mod compact;
 mod conformance;
+#[cfg(feature = "esdk")]
+mod esdk;
 mod faults;
 mod keyring;
 mod local_kms;
