@@ -365,6 +365,79 @@ fn a_frame_that_is_announced_and_does_not_come_takes_no_memory() {
     assert_eq!(refused(&announced, "a huge frame"), "not_opened");
 }
 
+/// Messages that the official SDK for Python (4.0.7) sealed: 300 bytes under `keyring()`, for `{table: orders}`.
+const OFFICIAL: [(&str, &str); 4] = [
+    ("frames", include_str!("../data/esdk-frames.hex")),
+    ("block", include_str!("../data/esdk-block.hex")),
+    ("signed frames", include_str!("../data/esdk-signed-frames.hex")),
+    ("signed block", include_str!("../data/esdk-signed-block.hex")),
+];
+
+fn official() -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+    OFFICIAL.iter().map(|(name, digits)| (*name, hex::decode(digits.replace('\n', "")).unwrap()))
+}
+
+/// What a stream gives out, and whether it came to a good end.
+fn stream(sealed: &[u8], demanded: &Context) -> (Vec<u8>, bool) {
+    let mut out = Vec::new();
+    let opener = keyring().opener(sealed, demanded).map_err(Into::into);
+    let opened = opener.and_then(|mut opener| opener.read_to_end(&mut out));
+    (out, opened.is_ok())
+}
+
+#[test]
+fn messages_of_the_official_sdk_open() {
+    let demanded = Context::from([("table", "orders")]);
+    for (name, sealed) in official() {
+        assert_eq!(keyring().open(&sealed, &demanded).unwrap(), plaintext(300), "{name}");
+        assert_eq!(stream(&sealed, &demanded), (plaintext(300), true), "{name}");
+        let Ok(Inspection::Esdk(header)) = inspect(&sealed, None) else { panic!("another format") };
+        assert_eq!(header.suite().is_signed(), name.starts_with("signed"));
+        assert_eq!(matches!(header.content(), Content::OneBlock), name.ends_with("block"));
+    }
+}
+
+#[test]
+fn nothing_of_a_signed_message_or_of_one_block_leaves_before_all_of_it_verifies() {
+    let demanded = Context::from([("table", "orders")]);
+    for (name, sealed) in official().filter(|(name, _)| *name != "frames") {
+        let refused = |sealed: &[u8], what: &str| {
+            assert!(keyring().open(sealed, &demanded).is_err(), "{name}, {what}");
+            assert_eq!(stream(sealed, &demanded), (Vec::new(), false), "{name}, {what}");
+        };
+        for at in 0..sealed.len() {
+            let mut flipped = sealed.clone();
+            flipped[at] ^= 1 << (at % 8);
+            refused(&flipped, &format!("byte {at}"));
+            refused(&sealed[..at], &format!("cut to {at}"));
+        }
+        refused(&[&sealed[..], &[0]].concat(), "longer");
+        refused(&[&sealed[..], &sealed].concat(), "twice");
+    }
+}
+
+#[test]
+fn a_wrong_signature_is_told_to_the_observer() {
+    let observer = Arc::new(Memory::default());
+    let keyring = keyring().observed_by(observer.clone());
+    for (_, mut sealed) in official().filter(|(name, _)| name.starts_with("signed")) {
+        let last = sealed.len() - 1;
+        sealed[last] ^= 1;
+        assert!(keyring.open(&sealed, &Context::empty()).is_err());
+        assert!(keyring.opener(sealed.as_slice(), &Context::empty()).is_err());
+        assert_eq!(observer.take(), ["open.refused signature"; 2]);
+    }
+}
+
+#[test]
+fn a_signed_stream_that_does_not_end_is_refused_at_64_mib() {
+    let (_, sealed) = official().find(|(name, _)| *name == "signed frames").unwrap();
+    let endless = sealed.as_slice().chain(io::repeat(0));
+    let error = keyring().opener(endless, &Context::empty()).unwrap_err();
+    assert!(matches!(error, OpenError::BudgetExceeded { limit: 67_108_864, .. }), "{error}");
+    assert_eq!(error.to_string(), "a message with more than 67108864 bytes and a signature is not opened here");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
