@@ -26,10 +26,6 @@ impl Stamp {
     pub(crate) fn time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_micros(self.0)
     }
-
-    pub(crate) fn rfc3339(self) -> String {
-        rfc3339(self.time())
-    }
 }
 
 impl From<SystemTime> for Stamp {

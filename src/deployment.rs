@@ -115,7 +115,7 @@ impl Deployment {
         let (home, facts) = Home::take(home.as_ref())?;
         let root = root_key(&home, &facts, &unlock)?;
         let store = Store::open_file(home.store()).await?;
-        let kms = Arc::new(LocalKms::open(root, store.clone()));
+        let kms = Arc::new(LocalKms::open(root, store.clone())?);
         let now = crate::clock::now();
         let vault = Vault::new(Arc::clone(&kms), store.clone());
         let recorder = open_recorder(&home, &facts, &vault, &store, now).await?;
@@ -161,8 +161,8 @@ impl Deployment {
         let event = catalogue::CertificateIssued::new()
             .serial(issued.serial().to_string())
             .spiffe(issued.id().as_str())
-            .role(profile.role().as_str())
-            .not_after(crate::clock::rfc3339(issued.not_after()))
+            .role(certificate_role(profile.role()))
+            .not_after(issued.not_after())
             .by(actor.clone())
             .subject(format!("certificate/{}", issued.serial()));
         // The leaf leaves this function only when the log has it.
@@ -294,14 +294,14 @@ async fn open_signing_key(vault: &Vault, store: &Store, now: SystemTime) -> Resu
     let seed = sealed.recall(store, LOG_SIGNING_KEY).await?;
     let seed: &[u8; 32] =
         seed.as_slice().try_into().map_err(|_| Error::internal("the log's key has another length"))?;
-    Ok(SigningKey::from_seed(seed))
+    SigningKey::from_seed(seed).map_err(|error| Error::internal(error.to_string()))
 }
 
 async fn open_first_key(vault: &Vault, store: &Store, now: SystemTime) -> Result<MacKey, Error> {
     let sealed = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
     let key = sealed.recall(store, LOG_FIRST_KEY).await?;
     let key: &[u8; 32] = key.as_slice().try_into().map_err(|_| Error::internal("the MAC key has another length"))?;
-    Ok(MacKey::from_bytes(*key))
+    Ok(MacKey::from_bytes(key))
 }
 
 async fn open_authority(
@@ -319,6 +319,14 @@ async fn open_authority(
     let observer: Arc<dyn qsec_pki::Observer> = Arc::<Recorder>::clone(recorder);
     let zone = TrustZone::new(authority.bundle()).observer(observer);
     Ok((authority, zone))
+}
+
+fn certificate_role(role: qsec_pki::Role) -> catalogue::CertificateRole {
+    match role {
+        qsec_pki::Role::Server => catalogue::CertificateRole::Server,
+        qsec_pki::Role::Client => catalogue::CertificateRole::Client,
+        qsec_pki::Role::Peer | _ => catalogue::CertificateRole::Peer,
+    }
 }
 
 /// The folder of a deployment's log, without opening the deployment: reading it takes no lock.

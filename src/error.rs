@@ -10,6 +10,9 @@ use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
 
 use crate::lifecycle::LifecycleError;
 
+/// What a tenant lacks that cannot sign tokens of a kind.
+pub(crate) const NO_ACTIVE_KEY: &str = "active signing key";
+
 /// Who has to act before the same call can succeed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -83,7 +86,7 @@ pub enum Error {
     Record(#[from] RecordError),
     /// The log does not open.
     #[error(transparent)]
-    Log(#[from] OpenLogError),
+    Log(#[from] std::sync::Arc<OpenLogError>),
     /// The log could not be read for verification.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -101,6 +104,12 @@ pub enum Error {
         /// Its id.
         id: String,
     },
+    /// A principal or a decision of another tenant: what was proved there proves nothing here.
+    #[error("the {what} is another tenant's")]
+    OtherTenant {
+        /// What was handed in.
+        what: &'static str,
+    },
     /// An identifier does not have the form that it must have.
     #[error("{what}")]
     Malformed {
@@ -116,7 +125,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The stable, snake_case name of what happened.
+    /// The stable name, in `snake_case`, of what happened.
     pub fn code(&self) -> &'static str {
         match self {
             Self::Home(error) => error.code(),
@@ -141,10 +150,12 @@ impl Error {
             Self::Prove(error) => error.code(),
             Self::Store(error) => error.code,
             Self::NotFound { noun, .. } => match *noun {
+                NO_ACTIVE_KEY => "no_active_key",
                 "client" => "client_not_found",
                 "identity provider" => "provider_not_found",
                 _ => "not_found",
             },
+            Self::OtherTenant { .. } => "tenant_mismatch",
             Self::Malformed { .. } => "usage",
             Self::Internal { .. } => "internal",
         }
@@ -156,7 +167,7 @@ impl Error {
             return match rejection.class() {
                 RejectionClass::Unavailable => Fault::Unavailable,
                 RejectionClass::Malformed => Fault::Misuse,
-                _ => Fault::Refused,
+                RejectionClass::Refused | _ => Fault::Refused,
             };
         }
         fault_of(self.code())
@@ -357,6 +368,7 @@ macro_rules! store_errors {
             fn from(error: $room::StoreError) -> Self {
                 let code = match &error {
                     $room::StoreError::Conflict => "conflict",
+                    $room::StoreError::Refused { .. } => "record_refused",
                     $room::StoreError::Unavailable(_) => "store_unavailable",
                     _ => "record_damaged",
                 };
@@ -372,8 +384,9 @@ impl From<qsec_audit::head::StoreError> for Error {
     fn from(error: qsec_audit::head::StoreError) -> Self {
         let code = match &error {
             qsec_audit::head::StoreError::Conflict => "rolled_back",
+            qsec_audit::head::StoreError::Refused { .. } => "record_refused",
             qsec_audit::head::StoreError::Unavailable(_) => "store_unavailable",
-            _ => "record_damaged",
+            qsec_audit::head::StoreError::Damaged { .. } | _ => "record_damaged",
         };
         Self::Store(StoreFailure::new(code, error))
     }

@@ -4,6 +4,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use qsec_audit::Severity;
+use qsec_crypto::TenantKeyState;
+
 use crate::clock::rfc3339;
 use crate::deployment::Deployment;
 use crate::error::Error;
@@ -11,7 +14,7 @@ use crate::home::{self, RootKeyPlace};
 use crate::lifecycle::TenantState;
 
 /// A clock that is behind what the store has seen by more than this is wrong.
-const MAX_CLOCK_LAG: Duration = Duration::from_secs(60);
+const MAX_CLOCK_LAG: Duration = Duration::from_mins(1);
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,11 +147,13 @@ impl Deployment {
             Err(error) => Err(error),
         };
         match described {
-            Ok(keys) if keys.state() == "active" => Check::ok(name, format!("{} versions", keys.versions().len())),
+            Ok(keys) if keys.state == TenantKeyState::Active => {
+                Check::ok(name, format!("{} versions", keys.versions.len()))
+            }
             Ok(keys) => Check::found(
                 CheckState::Warn,
                 name,
-                format!("is {}", keys.state()),
+                format!("is {}", keys.state.name()),
                 format!("`qsec key list {id}` says by whom; `qsec key enable {id}` opens it if that was the tenant"),
             ),
             Err(error) => Check::found(CheckState::Fail, name, error.to_string(), format!("`qsec key list {id}`")),
@@ -172,7 +177,7 @@ impl Deployment {
 
     async fn log_check(&self, now: SystemTime) -> Result<Check, Error> {
         let report = self.verify_log(None, now).await?;
-        Ok(match report.findings().iter().find(|finding| finding.is_tampering()) {
+        Ok(match report.findings().iter().find(|finding| finding.severity() == Severity::Tampered) {
             Some(finding) => Check::found(
                 CheckState::Fail,
                 "audit log",

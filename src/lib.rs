@@ -80,6 +80,7 @@ mod deployment;
 mod error;
 mod examine;
 mod gate;
+mod hex;
 mod home;
 pub mod lifecycle;
 pub mod manual;

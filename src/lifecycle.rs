@@ -436,12 +436,12 @@ impl Verb {
             Self::DisableUsers => moved!(TenantUserAccessDisabled).by(actor),
             Self::EnableUsers => moved!(TenantUserAccessEnabled).by(actor),
             Self::Deactivate { days } => {
-                let due = to.body.purge_at.map(Stamp::rfc3339).unwrap_or_default();
+                let due = to.body.purge_at.unwrap_or(to.body.last_time).time();
                 let days = i64::from(*days);
                 match from.body.purge_at {
                     None => moved!(TenantDeactivated).days(days).purge_at(due).by(actor),
                     Some(previous) => {
-                        moved!(TenantPurgeRescheduled).days(days).purge_at(due).previous(previous.rfc3339()).by(actor)
+                        moved!(TenantPurgeRescheduled).days(days).purge_at(due).previous(previous.time()).by(actor)
                     }
                 }
             }

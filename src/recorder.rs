@@ -28,8 +28,7 @@ pub(crate) struct Recorder {
 #[derive(Debug)]
 struct Opened {
     log: Arc<Log>,
-    wake: SyncSender<SystemTime>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Option<Writer>>,
 }
 
 impl Recorder {
@@ -42,13 +41,9 @@ impl Recorder {
     pub(crate) fn over(dir: PathBuf, log: Log) -> Result<Self, Error> {
         let opened = OnceLock::new();
         // The lock was made in this function: nobody else can have set it.
-        let _ = opened.set(Ok(Opened::start(log)?));
+        let started = Opened::start(log).map_err(|error| Error::internal(error.to_string()))?;
+        let _ = opened.set(Ok(started));
         Ok(Self { dir, keys: Mutex::new(None), head: None, opened })
-    }
-
-    /// A recorder that refuses: for a deployment opened only for reading.
-    pub(crate) fn reading(dir: PathBuf) -> Self {
-        Self { dir, keys: Mutex::new(None), head: None, opened: OnceLock::new() }
     }
 
     /// Records an event and waits until it is on disk. What it announces happens afterwards, or not at all.
@@ -76,9 +71,9 @@ impl Recorder {
     /// Hands an event to the log. It is in the log's order now, and on disk soon.
     pub(crate) fn hand_over(&self, event: Event, now: SystemTime) -> Result<(), Error> {
         let opened = self.opened(now)?;
-        opened.log.record(event, now)?;
-        // A full channel means that the writer is about to flush anyway.
-        let _ = opened.wake.try_send(now);
+        // Its receipt is for whoever waits; this caller does not.
+        drop(opened.log.record(event, now)?);
+        opened.wake(now);
         Ok(())
     }
 
@@ -116,29 +111,48 @@ impl Recorder {
     }
 }
 
-impl Opened {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the one thread of the family: it brings to disk what was handed over by callers that do not wait"
-    )]
-    fn start(log: Log) -> Result<Self, Error> {
-        let log = Arc::new(log);
+/// The thread that brings to disk what nobody waits for.
+#[derive(Debug)]
+struct Writer {
+    wake: SyncSender<SystemTime>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    fn start(log: Arc<Log>) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
-        let writer = Arc::clone(&log);
         let run = move || {
             while let Ok(now) = woken.recv() {
                 // A log that fails says so to the next caller; there is nobody here to tell.
-                let _ = writer.flush(now);
+                let _ = log.flush(now);
             }
         };
-        let writer = Builder::new()
-            .name("qsec-audit-writer".to_owned())
-            .spawn(run)
-            .map_err(|error| Error::internal(format!("no thread could be started: {error}")))?;
-        Ok(Self { log, wake, writer: Mutex::new(Some(writer)) })
+        let thread = Builder::new().name("qsec-audit-writer".to_owned()).spawn(run)?;
+        Ok(Self { wake, thread })
+    }
+}
+
+impl Opened {
+    fn start(log: Log) -> std::io::Result<Self> {
+        let log = Arc::new(log);
+        let writer = Writer::start(Arc::clone(&log))?;
+        Ok(Self { log, writer: Mutex::new(Some(writer)) })
+    }
+
+    fn wake(&self, now: SystemTime) {
+        if let Some(writer) = self.writer.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            // A full channel means that the writer is about to flush anyway.
+            let _ = writer.wake.try_send(now);
+        }
     }
 
     fn stop(&self, now: SystemTime) -> Result<Head, Error> {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(Writer { wake, thread }) = writer {
+            drop(wake);
+            // A panic in there cannot have taken an event with it: closing flushes all that was handed over.
+            let _ = thread.join();
+        }
         Ok(self.log.close(now)?)
     }
 }

@@ -108,7 +108,7 @@ impl Vault {
         let key = RawKey::new(self.secret(purpose, now).await?)
             .for_tenant(owner()?)
             .for_purpose(name(purpose)?)
-            .at_version(1);
+            .at_version(1)?;
         Ok(ServiceKey(key))
     }
 }
@@ -156,7 +156,7 @@ impl StateSealer for LogStateSealer {
         let secret = self.0.open(LOG_STATE, sealed).map_err(|error| SealerError::new(error.to_string()))?;
         let bytes: &[u8; 32] =
             secret.as_slice().try_into().map_err(|_| SealerError::new("the sealed state has another length"))?;
-        Ok(MacKey::from_bytes(*bytes))
+        Ok(MacKey::from_bytes(bytes))
     }
 }
 

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use qsec::pki::tls::Identity;
+use qsec::pki::tls::{Identity, rejection};
 use qsec::pki::{Admit, Peer, PrivateKey, TrustZone};
 
 /// Nobody waits longer for a peer than this.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a request came to: who the server saw, and what it answered.
-pub struct Talk {
-    pub peer: Peer,
-    pub answer: String,
+pub(crate) struct Talk {
+    pub(crate) peer: Peer,
+    pub(crate) answer: String,
 }
 
 /// One connection: the client asks, the server answers who it saw.
-pub fn talk(
+pub(crate) fn talk(
     server_zone: &TrustZone,
     server: &Identity,
     client_zone: &TrustZone,
@@ -33,15 +33,28 @@ pub fn talk(
     let server_config = Arc::new(server_zone.server_config(server, admit.clone())?);
     let zone = server_zone.clone();
     let serving =
-        thread::spawn(move || serve(&listener, server_config, &zone, &admit, now).map_err(|error| error.to_string()));
-    let answer = ask(address, client_zone, client);
+        thread::spawn(move || serve(&listener, server_config, &zone, &admit, now).map_err(|error| words(&*error)));
+    let answer = ask(address, client_zone, client).map_err(|error| words(&*error));
     let peer = serving.join().map_err(|_| "the server stopped")?;
     match (peer, answer) {
         (Ok(peer), Ok(answer)) => Ok(Talk { peer, answer }),
-        // The server's reason is the exact one; the client saw an alert.
-        (Err(reason), _) => Err(reason.into()),
-        (_, Err(reason)) => Err(reason),
+        (server, client) => Err(reason(server.err(), client.err()).into()),
     }
+}
+
+/// An error of rustls in the words of the rule that refused, if it was a rule.
+fn words(error: &(dyn Error + 'static)) -> String {
+    let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).and_then(rejection) {
+        Some(rejection) => format!("{} ({rejection})", rejection.code()),
+        None => error.to_string(),
+    }
+}
+
+/// Whoever refused has the exact reason; the other side saw no more than an alert.
+fn reason(server: Option<String>, client: Option<String>) -> String {
+    let says = |who: &str, error: Option<String>| error.map(|error| format!("{who}: {error}"));
+    [says("the server", server), says("the client", client)].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 fn serve(
@@ -57,7 +70,7 @@ fn serve(
     let mut stream = rustls::Stream::new(&mut connection, &mut socket);
     let mut question = [0; 5];
     stream.read_exact(&mut question)?;
-    let peer = zone.peer(stream.conn, admit, now)?;
+    let peer = zone.peer(&*stream.conn, admit, now)?;
     stream.write_all(format!("hello {}", peer.id()).as_bytes())?;
     stream.conn.send_close_notify();
     stream.flush()?;
@@ -78,7 +91,7 @@ fn ask(address: std::net::SocketAddr, zone: &TrustZone, identity: &Identity) -> 
 }
 
 /// A fresh key, and the request that proves its possession.
-pub fn key_and_request() -> Result<(PrivateKey, Vec<u8>), Box<dyn Error>> {
+pub(crate) fn key_and_request() -> Result<(PrivateKey, Vec<u8>), Box<dyn Error>> {
     let key = PrivateKey::generate()?;
     let request = key.request()?;
     Ok((key, request))

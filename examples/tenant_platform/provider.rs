@@ -10,14 +10,14 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use serde_json::json;
 
 /// A back end that signs JSON web tokens (RFC 7519) with ES256.
-pub struct IdentityProvider {
+pub(crate) struct IdentityProvider {
     issuer: String,
     key: EcdsaKeyPair,
     random: SystemRandom,
 }
 
 impl IdentityProvider {
-    pub fn new(issuer: &str) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(issuer: &str) -> Result<Self, Box<dyn Error>> {
         let random = SystemRandom::new();
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &random).map_err(|_| "no key")?;
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8.as_ref(), &random)
@@ -26,7 +26,7 @@ impl IdentityProvider {
     }
 
     /// What the tenant's administrator registers: issuer and public key.
-    pub fn configuration(&self) -> String {
+    pub(crate) fn configuration(&self) -> String {
         let point = self.key.public_key().as_ref();
         let jwk = json!({
             "kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "key-1",
@@ -37,7 +37,7 @@ impl IdentityProvider {
     }
 
     /// A login token: good once, for ten minutes.
-    pub fn token(&self, user: &str, groups: &[&str], now: SystemTime) -> Result<String, Box<dyn Error>> {
+    pub(crate) fn token(&self, user: &str, groups: &[&str], now: SystemTime) -> Result<String, Box<dyn Error>> {
         let seconds = now.duration_since(UNIX_EPOCH)?.as_secs();
         let header = json!({"alg": "ES256", "typ": "JWT", "kid": "key-1"});
         let mut jti = [0; 16];

@@ -4,7 +4,7 @@ use std::fmt::{self, Display};
 
 /// An answer that was not the expected one ends the story.
 #[derive(Debug)]
-pub struct Unexpected(String);
+pub(crate) struct Unexpected(String);
 
 impl Display for Unexpected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -16,20 +16,20 @@ impl std::error::Error for Unexpected {}
 
 /// Counts chapters and answers.
 #[derive(Debug, Default)]
-pub struct Story {
+pub(crate) struct Story {
     chapter: u32,
     granted: u32,
     refused: u32,
 }
 
 impl Story {
-    pub fn chapter(&mut self, title: &str) {
+    pub(crate) fn chapter(&mut self, title: &str) {
         self.chapter += 1;
         println!("\n{}. {title}", self.chapter);
     }
 
     /// Something that must succeed. `reason` reads the answer.
-    pub fn yes<T, E: Display>(
+    pub(crate) fn yes<T, E: Display>(
         &mut self,
         asked: &str,
         answer: Result<T, E>,
@@ -46,7 +46,7 @@ impl Story {
     }
 
     /// Something that must be refused, with this code and no other.
-    pub fn no<T>(&mut self, asked: &str, answer: Result<T, qsec::Error>, code: &str) -> Result<(), Unexpected> {
+    pub(crate) fn no<T>(&mut self, asked: &str, answer: Result<T, qsec::Error>, code: &str) -> Result<(), Unexpected> {
         match answer {
             Err(error) if error.code() == code => {
                 self.refused += 1;
@@ -61,11 +61,11 @@ impl Story {
     }
 
     /// A fact that must hold.
-    pub fn holds(&mut self, claim: &str, holds: bool, reason: impl Display) -> Result<(), Unexpected> {
+    pub(crate) fn holds(&mut self, claim: &str, holds: bool, reason: impl Display) -> Result<(), Unexpected> {
         self.yes(claim, if holds { Ok(()) } else { Err(reason.to_string()) }, |()| reason.to_string())
     }
 
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         println!(
             "\nAll {} answers were the expected ones: {} yes, {} no.",
             self.granted + self.refused,

@@ -1,2 +1,155 @@
-//! Filled by the commit that adds the log.
-fn main() {}
+//! What an append costs beside the hash and the write it cannot do without, and what a durable append costs beside a bare
+//! `fdatasync`.
+#![expect(clippy::disallowed_methods, reason = "a bench measures")]
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use qsec_audit::catalogue::AppOpened;
+use qsec_audit::{
+    Actor, Event, Log, LogKeys, MacKey, Origin, SigningKey, TenantId, VerifyOptions, danger, merkle, verify,
+};
+
+/// Tenants that share the log.
+const TENANTS: usize = 200;
+/// Producers that wait for receipts at once.
+const PRODUCERS: usize = 64;
+
+fn nine() -> SystemTime {
+    UNIX_EPOCH + Duration::from_hours(492_321)
+}
+
+fn log(dir: &Path) -> Log {
+    let keys = LogKeys::new(SigningKey::generate().unwrap(), danger::plain_sealer());
+    Log::create(dir, &Origin::parse("qsec.example/n1").unwrap(), keys, &MacKey::from_bytes(&[0x42; 32]), nine())
+        .unwrap()
+}
+
+fn tenants() -> Vec<TenantId> {
+    (0..TENANTS).map(|number| TenantId::parse(&format!("tenant-{number:03}")).unwrap()).collect()
+}
+
+/// A leaf of about 512 bytes.
+fn event(tenant: &TenantId) -> Event {
+    let app = "5f4dcc3b-5aa7-65d6-1d83-27deb882cf99";
+    let event =
+        AppOpened::new().app(app).space("b6d767d2-f8ed-5d21-a44b-0e5886680cb9").by(Actor::user("u-0123456789abcdef"));
+    let event = event.tenant(tenant.clone()).subject(format!("app/{app}")).session("s-0123456789abcdef");
+    event.trace("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+}
+
+/// Where a sync costs nothing.
+fn in_memory() -> tempfile::TempDir {
+    tempfile::tempdir_in(if Path::new("/dev/shm").is_dir() { "/dev/shm" } else { "." }).unwrap()
+}
+
+/// A real file system: the one that the sources are on.
+fn on_disk() -> tempfile::TempDir {
+    tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap()
+}
+
+fn cpu(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append/cpu");
+    group.throughput(Throughput::Elements(1));
+    let (dir, tenants) = (in_memory(), tenants());
+    let log = log(dir.path());
+    let mut at = 0;
+    group.bench_function("qsec", |b| {
+        b.iter(|| {
+            at += 1;
+            drop(black_box(log.record(event(&tenants[at % TENANTS]), nine()).unwrap()));
+        });
+    });
+    let leaf = [b'x'; 512];
+    let mut file = File::create(dir.path().join("raw")).unwrap();
+    let mut buffer = Vec::with_capacity(1 << 20);
+    group.bench_function("sha256", |b| {
+        b.iter(|| {
+            buffer.extend_from_slice(&merkle::leaf_hash(black_box(&leaf)));
+            buffer.extend_from_slice(&leaf);
+            if buffer.len() > 1 << 19 {
+                file.write_all(&buffer).unwrap();
+                buffer.clear();
+            }
+        });
+    });
+    group.finish();
+}
+
+fn durable(c: &mut Criterion) {
+    let mut group = c.benchmark_group("append");
+    group.sample_size(10).measurement_time(Duration::from_secs(5)).throughput(Throughput::Elements(1));
+    let tenants = tenants();
+    let dir = on_disk();
+    let log = log(dir.path());
+    group.bench_function("durable64/qsec", |b| b.iter_custom(|iterations| together(&log, &tenants, iterations)));
+    group.bench_function("durable/qsec", |b| {
+        b.iter(|| log.record(event(&tenants[0]), nine()).unwrap().durable().unwrap());
+    });
+    let mut file = File::create(dir.path().join("raw")).unwrap();
+    group.bench_function("durable/fdatasync", |b| {
+        b.iter(|| {
+            file.write_all(&[b'x'; 700]).unwrap();
+            file.sync_data().unwrap();
+        });
+    });
+    group.finish();
+}
+
+/// Producers that each wait for every receipt; time moves, so that rounds happen.
+fn together(log: &Log, tenants: &[TenantId], iterations: u64) -> Duration {
+    let each = iterations.div_ceil(PRODUCERS as u64);
+    let start = Instant::now();
+    let mut waits: Vec<Duration> = std::thread::scope(|scope| {
+        let producers: Vec<_> = (0..PRODUCERS)
+            .map(|producer| {
+                scope.spawn(move || {
+                    let wait = |number: u64| {
+                        let begun = Instant::now();
+                        let tenant = &tenants[(producer + PRODUCERS * usize::try_from(number).unwrap()) % TENANTS];
+                        log.record(event(tenant), SystemTime::now()).unwrap().durable().unwrap();
+                        begun.elapsed()
+                    };
+                    (0..each).map(wait).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect()
+    });
+    let took = start.elapsed();
+    waits.sort_unstable();
+    if iterations > 10_000 {
+        let rate = f64::from(u32::try_from(waits.len()).unwrap()) / took.as_secs_f64();
+        println!(
+            "{PRODUCERS} producers: {rate:.0} durable events/s, p50 {:?}, p99 {:?}",
+            waits[waits.len() / 2],
+            waits[waits.len() * 99 / 100]
+        );
+    }
+    let done = u32::try_from(waits.len()).unwrap();
+    took / done * u32::try_from(iterations).unwrap()
+}
+
+fn reading(c: &mut Criterion) {
+    const EVENTS: usize = 200_000;
+    let (dir, tenants) = (in_memory(), tenants());
+    let log = log(dir.path());
+    for number in 0..EVENTS {
+        drop(log.record(event(&tenants[number % TENANTS]), nine()).unwrap());
+    }
+    log.close(nine()).unwrap();
+    let mut group = c.benchmark_group("verify");
+    group.sample_size(10).throughput(Throughput::Elements(EVENTS as u64));
+    group.bench_function("qsec", |b| {
+        let options = VerifyOptions::new(nine()).escrow(MacKey::from_bytes(&[0x42; 32]));
+        b.iter(|| assert_eq!(verify(dir.path(), &options).unwrap().verdict().as_str(), "intact"));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, cpu, durable, reading);
+criterion_main!(benches);

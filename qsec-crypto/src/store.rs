@@ -22,6 +22,12 @@ pub enum StoreError {
     /// A row has another generation than the writer assumed: read again, decide again.
     #[error("the record was changed by someone else meanwhile")]
     Conflict,
+    /// The record cannot be kept as it is: too long, or a NUL in a name. The caller's fault, not the store's.
+    #[error("the record cannot be stored: {what}")]
+    Refused {
+        /// What is wrong with it.
+        what: String,
+    },
     /// The store cannot be reached now; the call can be repeated.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),

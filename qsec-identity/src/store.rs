@@ -23,6 +23,12 @@ pub enum StoreError {
     /// The record has another generation than the writer assumed: read again, decide again.
     #[error("the record was changed by someone else meanwhile")]
     Conflict,
+    /// The record cannot be kept as it is: too long, or a NUL in a name. The caller's fault, not the store's.
+    #[error("the record cannot be stored: {what}")]
+    Refused {
+        /// What is wrong with it.
+        what: String,
+    },
     /// The store cannot be reached now; the call can be repeated.
     #[error("the store is unavailable")]
     Unavailable(#[source] Box<dyn Error + Send + Sync>),
@@ -42,13 +48,15 @@ pub enum Collection {
     Client,
     /// Identity providers, by provider id.
     Provider,
-    /// Signing keys, by purpose and key id; the private part only wrapped.
+    /// Signing keys, by purpose: a row holds the whole ring, private parts only wrapped.
     SigningKey,
+    /// Links from a user's account to the provider and subject through which they come, by user id.
+    User,
 }
 
 impl Collection {
     /// Every collection.
-    pub const ALL: [Self; 3] = [Self::Client, Self::Provider, Self::SigningKey];
+    pub const ALL: [Self; 4] = [Self::Client, Self::Provider, Self::SigningKey, Self::User];
 
     /// The name that a store writes: stable.
     pub fn as_str(self) -> &'static str {
@@ -56,6 +64,7 @@ impl Collection {
             Self::Client => "client",
             Self::Provider => "provider",
             Self::SigningKey => "signing_key",
+            Self::User => "user",
         }
     }
 }

@@ -247,7 +247,8 @@ macro_rules! into_domain_error {
             fn from(error: StoreError) -> Self {
                 match error {
                     StoreError::Conflict { .. } | StoreError::IdUsed { .. } => Self::Conflict,
-                    StoreError::Damaged { .. } | StoreError::Refused { .. } => Self::Damaged { what: error.to_string() },
+                    StoreError::Refused { .. } => Self::Refused { what: error.to_string() },
+                    StoreError::Damaged { .. } => Self::Damaged { what: error.to_string() },
                     StoreError::Unavailable { .. } => Self::Unavailable(Box::new(error)),
                 }
             }

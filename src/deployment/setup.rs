@@ -16,8 +16,8 @@ use qsec_pki::{Authority, Zone};
 use qsec_store::{SettingRow, SettingStore, Store};
 
 use super::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LOG_FIRST_KEY, LOG_SIGNING_KEY, Unlock, origin};
-use crate::clock::rfc3339;
 use crate::error::{Error, HomeError};
+use crate::hex;
 use crate::home::{Facts, Home, RootKeyPlace};
 use crate::recorder::Recorder;
 use crate::vault::{LogStateSealer, ServicePurpose, Vault};
@@ -143,7 +143,7 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
     let home = Home::begin(path)?;
     let (root_place, root) = root_key(&home, &setup.unlock)?;
     let store = Store::open_file(home.store()).await?;
-    let kms = Arc::new(LocalKms::open(root, store.clone()));
+    let kms = Arc::new(LocalKms::open(root, store.clone())?);
     let vault = Vault::new(kms, store.clone());
     for purpose in ServicePurpose::ALL {
         vault.create(purpose, now).await?;
@@ -173,8 +173,8 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
 
 fn random_name() -> Result<String, Error> {
     let random = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
-    let tail: String = random.expose_secret().iter().take(5).map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("qsec-{tail}"))
+    let (tail, _) = random.expose_secret().split_at(5);
+    Ok(format!("qsec-{}", hex::lower(tail)))
 }
 
 fn zone(name: Option<&str>) -> Result<Zone, Error> {
@@ -201,7 +201,7 @@ fn root_key(home: &Home, unlock: &Unlock) -> Result<(RootKeyPlace, RootKey), Err
         Unlock::Passphrase(passphrase) => {
             let parameters = PassphraseParameters::generate().map_err(|error| refused(error.to_string()))?;
             let key = from_passphrase(passphrase, &parameters)?;
-            Ok((RootKeyPlace::Passphrase(parameters.encode()), key))
+            Ok((RootKeyPlace::Passphrase(parameters.to_string()), key))
         }
     }
 }
@@ -223,16 +223,16 @@ async fn make_log(
     let seed = SecretKey::generate().map_err(|_| no_randomness())?;
     vault.sealing(ServicePurpose::AuditSign, now).await?.keep(store, LOG_SIGNING_KEY, seed.expose_secret()).await?;
     let first = MacKey::generate().map_err(|_| no_randomness())?;
-    match &setup.escrow {
-        Some(file) => write_escrow(home, file, &first)?,
-        None => {
-            let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
-            sealing.keep(store, LOG_FIRST_KEY, first.expose_secret()).await?;
-        }
+    if let Some(file) = &setup.escrow {
+        write_escrow(home, file, &first)?;
+    } else {
+        let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
+        sealing.keep(store, LOG_FIRST_KEY, first.expose_secret()).await?;
     }
     let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
-    let keys = LogKeys::new(SigningKey::from_seed(seed.expose_secret()), Arc::new(sealer));
-    let log = Log::create(home.audit(), origin, keys, first, now).map_err(|error| Error::Log(Arc::new(error)))?;
+    let signing = SigningKey::from_seed(seed.expose_secret()).map_err(|error| Error::internal(error.to_string()))?;
+    let keys = LogKeys::new(signing, Arc::new(sealer));
+    let log = Log::create(home.audit(), origin, keys, &first, now).map_err(Arc::new)?;
     Ok(Arc::new(Recorder::over(home.audit(), log)?))
 }
 
@@ -272,13 +272,13 @@ async fn make_authority(
     SettingStore::write(store, &row).await?;
     let event = catalogue::CaCreated::new()
         .serial(certificate.serial().to_string())
-        .not_after(rfc3339(certificate.not_after()))
+        .not_after(certificate.not_after())
         .by(Actor::operator("setup"))
         .subject(format!("certificate/{}", certificate.serial()));
     recorder.durable(event, now).await?;
     let spki = certificate.spki_sha256();
     planned.commit();
-    Ok(spki.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex::lower(&spki))
 }
 
 fn backups(home: &Home, facts: &Facts, setup: &Setup) -> Vec<Backup> {

@@ -136,13 +136,11 @@ impl Deployment {
 
     pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
         let record = self.tenant_record(id).await?;
-        let room = match self.room(id) {
-            Some(room) => room,
-            None => {
-                let keyring = self.keyring(id, now).await?;
-                let room = Room::new(record.clone(), keyring)?;
-                self.keep_room(id, room)
-            }
+        let room = if let Some(room) = self.room(id) {
+            room
+        } else {
+            let room = Room::new(record.clone(), self.keyring(id, now).await?)?;
+            self.keep_room(id, room)
         };
         room.replace_record(record);
         let tenant = self.handle(room);
@@ -164,13 +162,13 @@ impl Deployment {
         now: SystemTime,
     ) -> Result<TenantRecord, Error> {
         let (next, event) = record.after(verb, actor, now)?;
-        self.record_both(&record.id, event, now).await?;
-        match self.inner.store.write(&next.to_row()?).await {
+        self.announce(&record.id, event, now).await?;
+        match TenantStore::write(&self.inner.store, &next.to_row()?).await {
             Ok(()) => {}
             Err(qsec_store::StoreError::Conflict { .. }) => {
                 // The event was first; that its effect did not follow is an event too.
                 let (_, event) = record.after(verb, actor, now)?;
-                self.record_both(&record.id, event.failed("tenant_changed"), now).await?;
+                self.announce(&record.id, event.failed("tenant_changed"), now).await?;
                 let version = self.tenant_record(&record.id).await?.version();
                 return Err(LifecycleError::Changed { id: record.id.clone(), version }.into());
             }
@@ -185,10 +183,10 @@ impl Deployment {
         Ok(next)
     }
 
-    /// A tenant's lifecycle stands in the deployment's tree, and in its own as a second leaf, so that it survives a purge.
-    async fn record_both(&self, id: &str, event: Event, now: SystemTime) -> Result<(), Error> {
-        let own = event.clone_for_tree().tenant(audit_id(id)?);
-        self.inner.recorder.durable_all(vec![event, own], now).await?;
+    /// The log puts an event of a tenant's lifecycle into the tenant's tree and, as a second leaf of the same write, into
+    /// the deployment's, so that it survives a purge.
+    async fn announce(&self, id: &str, event: Event, now: SystemTime) -> Result<(), Error> {
+        self.inner.recorder.durable(event.tenant(audit_id(id)?), now).await?;
         Ok(())
     }
 
@@ -212,7 +210,7 @@ impl Deployment {
         let key: KeyId = self.inner.kms.create_key(now).await?;
         let event = catalogue::KeyCreated::new()
             .version(1)
-            .provider("internal")
+            .provider(catalogue::Provider::Internal)
             .kms_key(key.as_str())
             .purpose(Purpose::data().as_str())
             .by(actor.clone())
@@ -237,7 +235,7 @@ impl Deployment {
         let key = SigningKey::generate(qsec_identity::Algorithm::Es256)
             .map_err(|error| Error::internal(error.to_string()))?;
         let record = signing_key_record(id, purpose, key.kid());
-        let wrapped = self.inner.token_keys.seal(&record, key.pkcs8().expose_secret())?;
+        let wrapped = self.inner.token_keys.seal(&record, key.private_bytes().expose_secret())?;
         let event = catalogue::SigningKeyActivated::new()
             .kid(key.kid())
             .alg(key.algorithm().as_str())
@@ -245,7 +243,8 @@ impl Deployment {
             .subject(format!("signing_key/{}", key.kid()))
             .tenant(audit_id(id)?);
         self.inner.recorder.durable(event, now).await?;
-        let ring = SigningKeyRing::create(purpose, key.public(), wrapped, now);
+        let ring = SigningKeyRing::create(purpose, key.verifying_key(), Some(wrapped), now)
+            .map_err(|error| Error::internal(error.to_string()))?;
         IdentityStore::write(store, id, Collection::SigningKey, &ring.to_row()).await?;
         Ok(())
     }

@@ -36,12 +36,12 @@ const RECORDED_BEFORE: [&str; 7] = [
 ];
 
 fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
-    let name = event.name();
+    let name = event.name;
     if RECORDED_BEFORE.contains(&name) {
         return None;
     }
-    let purpose = event.purpose().map(qsec_crypto::Purpose::as_str).unwrap_or_default();
-    let cause = event.cause().unwrap_or("unknown");
+    let purpose = event.purpose.map(qsec_crypto::Purpose::as_str).unwrap_or_default();
+    let cause = event.cause.unwrap_or("unknown");
     let actor = Actor::system();
     let recorded = match name {
         "open.refused" | "seal.refused" => {
@@ -50,10 +50,10 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
         "key.wrapped" => catalogue::KeyUsed::new().wraps(1).unwraps(0).refused(0).by(actor),
         "key.unwrapped" => catalogue::KeyUsed::new().wraps(0).unwraps(1).refused(0).by(actor),
         "key.denied" => {
-            catalogue::KmsDenied::new().operation(event.operation().unwrap_or("unwrap")).by(actor).denied(cause)
+            catalogue::KmsDenied::new().operation(event.operation.unwrap_or("unwrap")).by(actor).denied(cause)
         }
         "key.wrong_key_returned" => catalogue::KmsWrongKeyReturned::new()
-            .operation(event.operation().unwrap_or("unwrap"))
+            .operation(event.operation.unwrap_or("unwrap"))
             .by(actor)
             .denied("kms_wrong_key"),
         "key.cache_evicted" | "key.probe_failed" => catalogue::KeyCacheDropped::new().entries(1).cause(cause).by(actor),
@@ -63,16 +63,17 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
     };
     let recorded = recorded.subject(subject(event));
     // Service keys belong to the deployment; its name is no tenant id, so their events go to the deployment's tree.
-    Some(match TenantId::parse(event.tenant().as_str()) {
-        Ok(tenant) => recorded.tenant(tenant),
-        Err(_) => recorded,
+    Some(match event.tenant.map(|tenant| TenantId::parse(tenant.as_str())) {
+        Some(Ok(tenant)) => recorded.tenant(tenant),
+        Some(Err(_)) | None => recorded,
     })
 }
 
 fn subject(event: &qsec_crypto::Event<'_>) -> String {
-    let purpose = event.purpose().map(qsec_crypto::Purpose::as_str).unwrap_or("all");
-    match event.version() {
-        Some(version) => format!("key/{}/{purpose}/{version}", event.tenant()),
-        None => format!("key/{}/{purpose}", event.tenant()),
+    let purpose = event.purpose.map_or("all", qsec_crypto::Purpose::as_str);
+    let tenant = event.tenant.map_or("none", qsec_crypto::TenantId::as_str);
+    match event.version {
+        Some(version) => format!("key/{tenant}/{purpose}/{version}"),
+        None => format!("key/{tenant}/{purpose}"),
     }
 }

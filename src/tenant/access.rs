@@ -19,7 +19,7 @@ impl Tenant {
     pub async fn activate_policy(&self, policy: &Policy, actor: &Actor, now: SystemTime) -> Result<u64, Error> {
         self.pass("policy", now).await?;
         let missing = || Error::NotFound { noun: "policy", id: self.id().to_owned() };
-        let entries = policy.tenant(self.id()).ok_or_else(missing)?.entries();
+        let entries = policy.tenant(self.id()).ok_or_else(missing)?.entries()?;
         // What does not compile is never stored.
         Policy::from_entries(self.id(), &entries)?.compile()?;
         let store = &self.deployment.inner.store;
@@ -48,7 +48,7 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<Allowed, Error> {
         self.pass_here("decide", now)?;
-        let subject = self.subject(who)?;
+        let subject = self.subject(who, now)?;
         let request = Request::new(self.id(), &subject, action, resource);
         match self.deployment.inner.policies.decide(&request) {
             Decision::Allow(allowed) => Ok(allowed),
@@ -69,7 +69,7 @@ impl Tenant {
     ) -> Result<D, Error> {
         self.pass_here("reduce", now)?;
         if allowed.tenant() != self.id() {
-            return Err(Error::Malformed { what: "the decision is another tenant's".to_owned() });
+            return Err(self.other_tenant("decision", now));
         }
         let reduced = access.reduction(self.identity(allowed)).and_then(|reduction| reduction.apply(data));
         let app = allowed.resource_id().unwrap_or_default();
@@ -87,7 +87,7 @@ impl Tenant {
     /// Brings the snapshot of this tenant up to the stored version.
     pub(crate) async fn load_policy(&self, _now: SystemTime) -> Result<(), Error> {
         let stored = PolicyStore::load(&self.deployment.inner.store, self.id()).await?;
-        self.deployment.inner.policies.merge(Policy::from_stored(self.id(), &stored)?.compile()?);
+        self.deployment.inner.policies.merge(&Policy::from_stored(self.id(), &stored)?.compile()?);
         Ok(())
     }
 
@@ -98,19 +98,21 @@ impl Tenant {
     }
 
     /// A principal is proved; a subject is plain data. This is the only way from the one to the other.
-    fn subject(&self, who: &Principal) -> Result<Subject, Error> {
+    fn subject(&self, who: &Principal, now: SystemTime) -> Result<Subject, Error> {
         if who.tenant() != Some(self.id()) {
-            return Err(Error::Malformed { what: "the principal is another tenant's".to_owned() });
+            return Err(self.other_tenant("principal", now));
         }
         let subject = match who.kind() {
             PrincipalKind::User => Subject::user(who.subject()),
-            _ => Subject::user(format!("{CLIENT_PREFIX}{}", who.subject())),
+            PrincipalKind::Client | PrincipalKind::Gateway | _ => {
+                Subject::user(format!("{CLIENT_PREFIX}{}", who.subject()))
+            }
         };
         let subject = subject.groups(who.groups());
         // No ceiling and the empty ceiling are opposites: the first is a signed-in browser, the second admits nothing.
         Ok(match who.scopes() {
             Some(scopes) => subject.scopes(scopes),
-            None => subject.without_ceiling(),
+            None => subject,
         })
     }
 
@@ -120,15 +122,24 @@ impl Tenant {
         let groups = self.deployment.inner.policies.load().groups_of(self.id(), subject);
         let identity = Identity::new().groups(groups);
         match subject.user_id() {
-            Some(user) => identity.user(user),
+            Some(user) => identity.id(user),
             None => identity,
+        }
+    }
+
+    /// Whoever mixes tenants up has a defect or an intent; the log of the tenant that was asked has it either way.
+    fn other_tenant(&self, what: &'static str, now: SystemTime) -> Error {
+        let event = catalogue::DecisionDenied::new().by(Actor::system()).denied("tenant_mismatch");
+        match self.note(event, now) {
+            Ok(()) => Error::OtherTenant { what },
+            Err(error) => error,
         }
     }
 
     fn deny(&self, denied: Denied, who: &Principal, now: SystemTime) -> Error {
         let actor = match who.kind() {
             PrincipalKind::User => Actor::user(who.subject()),
-            _ => Actor::client(who.subject()),
+            PrincipalKind::Client | PrincipalKind::Gateway | _ => Actor::client(who.subject()),
         };
         let event = catalogue::DecisionDenied::new()
             .action(denied.action().as_str())

@@ -4,9 +4,9 @@ use std::time::SystemTime;
 
 use qsec_audit::{Actor, catalogue};
 use qsec_identity::oauth::{
-    Client, ClientRegistration, ClientSecret, OAuthError, Response, TokenEndpoint, TokenRequest,
+    Client, ClientRegistration, ClientSecret, OAuthError, OAuthErrorCode, Response, TokenEndpoint, TokenRequest,
 };
-use qsec_identity::{Collection, IdentityStore, Row};
+use qsec_identity::{Collection, IdentityStore, ReplayStore, Row};
 
 use super::Tenant;
 use crate::error::Error;
@@ -85,12 +85,19 @@ impl Tenant {
             None => None,
         };
         let actor = client.as_ref().map_or_else(Actor::anonymous, |client| Actor::client(client.id()));
-        let endpoint = TokenEndpoint::new(self.issuer(), self.issuer());
+        let issuer = self.issuer();
+        let endpoint = TokenEndpoint::new(self.id(), format!("{issuer}/oauth/token"), issuer);
         let grant = match endpoint.decide(&request, client.as_ref(), now) {
             Ok(grant) => grant,
             Err(error) => return self.refuse_token(&error, actor, now),
         };
-        let issued = self.issue_token(grant.draft(), &actor, now).await?;
+        for key in grant.replay_keys() {
+            if !ReplayStore::insert(&self.deployment.inner.store, self.id(), key.key(), key.keep_until(), now).await? {
+                let replayed = OAuthError::new(OAuthErrorCode::InvalidDpopProof, "replayed");
+                return self.refuse_token(&replayed, actor, now);
+            }
+        }
+        let issued = self.issue_token(grant.draft().clone(), &actor, now).await?;
         let event = catalogue::OauthTokenIssued::new().jti(issued.jti()).grant(grant.grant_type()).by(actor);
         self.note(event.subject(format!("token/{}", issued.jti())), now)?;
         Ok(grant.response(&issued))
@@ -113,7 +120,7 @@ impl Tenant {
         self.pass("client", now).await?;
         let mut client = self.client(id).await?;
         change(&mut client);
-        let event = catalogue::OauthClientUpdated::new().changed(vec![changed.into()]).by(actor.clone());
+        let event = catalogue::OauthClientUpdated::new().changed([changed]).by(actor.clone());
         self.announce(event.subject(format!("client/{id}")), now).await?;
         IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Client, &client.to_row()).await?;
         Ok(client)

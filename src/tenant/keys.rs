@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
+use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, catalogue};
 use qsec_crypto::{Context, KeyringDescription, Purpose, Rotation, TenantKey};
 
 use super::Tenant;
-use crate::clock::rfc3339;
 use crate::error::Error;
 
 impl Tenant {
@@ -62,7 +62,7 @@ impl Tenant {
         let event = catalogue::KeyRotated::new()
             .from_version(i64::from(current))
             .version(i64::from(current).saturating_add(1))
-            .provider("internal")
+            .provider(Provider::Internal)
             .by(actor.clone())
             .subject(format!("key/{}/{purpose}/{current}", self.id()));
         self.announce(event, now).await?;
@@ -74,7 +74,10 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn disable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyDisabled::new().by_source("tenant").provider("internal").by(actor.clone());
+        let event = catalogue::KeyDisabled::new()
+            .by_source(KeyAuthority::Tenant)
+            .provider(Provider::Internal)
+            .by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().disable(now).await?)
     }
@@ -84,7 +87,8 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn enable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyEnabled::new().by_source("tenant").provider("internal").by(actor.clone());
+        let event =
+            catalogue::KeyEnabled::new().by_source(KeyAuthority::Tenant).provider(Provider::Internal).by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().enable(now).await?)
     }
@@ -94,13 +98,14 @@ impl Tenant {
     /// # Errors
     /// [`Error::Key`] for days out of range, and as [`Tenant::rotate_key`].
     pub async fn schedule_key_deletion(&self, days: u32, actor: &Actor, now: SystemTime) -> Result<SystemTime, Error> {
-        let due = now.checked_add(std::time::Duration::from_secs(u64::from(days) * crate::clock::DAY_SECONDS));
-        let event = catalogue::KeyDeletionScheduled::new()
-            .by_source("tenant")
-            .days(i64::from(days))
-            .due(due.map(rfc3339).unwrap_or_default())
-            .by(actor.clone());
         qsec_crypto::check_deletion_days(days)?;
+        let due = now.checked_add(std::time::Duration::from_secs(u64::from(days) * crate::clock::DAY_SECONDS));
+        let due = due.ok_or_else(|| Error::Malformed { what: "the clock is beyond all dates".to_owned() })?;
+        let event = catalogue::KeyDeletionScheduled::new()
+            .by_source(KeyAuthority::Tenant)
+            .days(i64::from(days))
+            .due(due)
+            .by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().schedule_deletion(days, now).await?)
     }
@@ -110,7 +115,7 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn cancel_key_deletion(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyDeletionCancelled::new().by_source("tenant").by(actor.clone());
+        let event = catalogue::KeyDeletionCancelled::new().by_source(KeyAuthority::Tenant).by(actor.clone());
         self.announce(event.subject(self.key_subject()), now).await?;
         Ok(self.room.keyring().cancel_deletion(now).await?)
     }

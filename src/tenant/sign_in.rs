@@ -6,12 +6,13 @@ use qsec_audit::{Actor, catalogue};
 use qsec_crypto::SecretKey;
 use qsec_identity::{
     Collection, IdentityStore, Issued, JwtProvider, Login, Presented, Providers, Reason, Rejection, ReplayStore, Row,
-    TokenDraft,
+    TokenDraft, TokenType,
 };
 use serde::{Deserialize, Serialize};
 
 use super::Tenant;
 use crate::error::Error;
+use crate::hex;
 
 /// Users and clients share the subjects of decisions; no identity provider may speak in a client's name.
 pub(super) const CLIENT_PREFIX: &str = "client:";
@@ -69,9 +70,10 @@ impl Tenant {
         let taken = self.deployment.inner.store.list(self.id(), Collection::Provider).await?.len();
         let id = format!("idp_{}", taken.saturating_add(1));
         providers.add(&id, provider.clone())?;
-        let event = catalogue::IdpCreated::new().kind("jwt").issuer(provider.issuer()).by(actor.clone());
+        let event =
+            catalogue::IdpCreated::new().kind(catalogue::IdpKind::Jwt).issuer(provider.issuer()).by(actor.clone());
         self.announce(event.subject(format!("idp/{id}")), now).await?;
-        let row = Row { id: id.clone(), generation: 1, body: provider.to_json().into_bytes() };
+        let row = Row { id: id.clone(), generation: 1, body: provider.to_json().as_bytes().to_vec() };
         IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Provider, &row).await?;
         Ok(id)
     }
@@ -112,7 +114,7 @@ impl Tenant {
             Ok(login) => login,
             Err(rejection) => return Err(self.login_failed(rejection, now)),
         };
-        if let Err(rejection) = self.admit(&login, now).await? {
+        if let Err(rejection) = self.admit_login(&login, now).await? {
             return Err(self.login_failed(rejection, now));
         }
         let user = login.principal().subject().to_owned();
@@ -121,7 +123,7 @@ impl Tenant {
     }
 
     /// The checks that need the store, replay last: a login refused for another cause does not burn its token.
-    async fn admit(&self, login: &Login, now: SystemTime) -> Result<Result<(), Rejection>, Error> {
+    async fn admit_login(&self, login: &Login, now: SystemTime) -> Result<Result<(), Rejection>, Error> {
         let store = &self.deployment.inner.store;
         if login.principal().subject().starts_with(CLIENT_PREFIX) {
             return Ok(Err(Rejection::new(Reason::SubjectMismatch)));
@@ -155,7 +157,10 @@ impl Tenant {
         }
         let link = UserLink { provider: login.provider().to_owned(), subject: subject.to_owned() };
         let body = serde_json::to_vec(&link).map_err(|error| Error::internal(error.to_string()))?;
-        let event = catalogue::UserLinked::new().idp(login.provider()).by_source("mapping").by(Actor::user(subject));
+        let event = catalogue::UserLinked::new()
+            .idp(login.provider())
+            .by_source(catalogue::LinkedBy::Mapping)
+            .by(Actor::user(subject));
         self.announce(event.subject(format!("user/{subject}")), now).await?;
         let row = Row { id: subject.to_owned(), generation: 1, body };
         IdentityStore::write(store, self.id(), Collection::User, &row).await?;
@@ -165,13 +170,17 @@ impl Tenant {
     async fn start_session(&self, login: &Login, user: &str, now: SystemTime) -> Result<Issued, Error> {
         let actor = Actor::user(user);
         let random = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
-        let id: String = random.expose_secret().iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        let id = hex::lower(random.expose_secret().split_at(16).0);
         let succeeded = catalogue::LoginSucceeded::new().idp(login.provider()).method(login.method()).mfa(false);
         self.note(succeeded.by(actor.clone()).subject(format!("user/{user}")).session(id.as_str()), now)?;
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);
         self.note(started.by(actor.clone()).subject(format!("session/{id}")), now)?;
         let groups = login.principal().groups().iter().map(String::as_str);
-        let draft = TokenDraft::session(user).audience(self.issuer()).session_id(&id).auth_time(now).groups(groups);
+        let draft = TokenDraft::new(TokenType::Session, user)
+            .audience(self.issuer())
+            .session_id(&id)
+            .auth_time(now)
+            .groups(groups);
         self.issue_token(draft, &actor, now).await
     }
 

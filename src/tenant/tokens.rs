@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use qsec_audit::catalogue::TokenKind;
 use qsec_audit::{Actor, catalogue};
 use qsec_identity::{
     Algorithm, Collection, IdentityStore, Issued, Issuer, KeySet, Presented, Principal, Purpose, Reason, Rejection,
@@ -10,7 +11,7 @@ use qsec_identity::{
 
 use super::Tenant;
 use crate::deployment::signing_key_record;
-use crate::error::Error;
+use crate::error::{Error, NO_ACTIVE_KEY};
 
 impl Tenant {
     /// Says who is calling: validates a session or access token of this tenant.
@@ -21,12 +22,7 @@ impl Tenant {
     /// # Errors
     /// [`Error::Token`] with the rejection, [`Error::Record`] if the refusal could not be recorded.
     pub async fn authenticate(&self, token: &str, presented: &Presented, now: SystemTime) -> Result<Principal, Error> {
-        let verdict = self.validate(token, presented, now).await?;
-        // Whether the tenant is active is told only to a caller whose token is good.
-        let usable = self.deployment.tenant_record(self.id()).await?.state().is_usable();
-        let verdict = verdict
-            .and_then(|principal| if usable { Ok(principal) } else { Err(Rejection::new(Reason::TenantInactive)) });
-        match verdict {
+        match self.admit(token, presented, now).await? {
             Ok(principal) => Ok(principal),
             Err(rejection) => Err(self.reject(rejection, now)),
         }
@@ -42,13 +38,17 @@ impl Tenant {
     pub async fn issue_token(&self, draft: TokenDraft, actor: &Actor, now: SystemTime) -> Result<Issued, Error> {
         self.pass("token", now).await?;
         let kind = draft.token_type();
-        let key = self.active_key(Purpose::of(kind)).await?;
+        let (purpose, recorded) = if kind == TokenType::Access {
+            (Purpose::Access, TokenKind::Access)
+        } else if kind == TokenType::Session {
+            (Purpose::Session, TokenKind::Session)
+        } else {
+            return Err(Error::NotFound { noun: NO_ACTIVE_KEY, id: kind.as_str().to_owned() });
+        };
+        let key = self.active_key(purpose).await?;
         let issued = Issuer::new(self.issuer())?.issue(&draft.tenant(self.id()), &key, now)?;
-        let event = catalogue::TokenIssued::new()
-            .jti(issued.jti())
-            .kind(kind.as_str())
-            .exp(crate::clock::rfc3339(issued.expires_at()))
-            .by(actor.clone());
+        let event =
+            catalogue::TokenIssued::new().jti(issued.jti()).kind(recorded).exp(issued.expires_at()).by(actor.clone());
         self.announce(event.subject(format!("token/{}", issued.jti())), now).await?;
         Ok(issued)
     }
@@ -81,28 +81,40 @@ impl Tenant {
         }
     }
 
-    /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
-    async fn validate(
+    /// Token, then tenant, then replay. Whether the tenant is active is told only to a caller whose token is good, and a
+    /// token refused for another cause is not used up.
+    async fn admit(
         &self,
         token: &str,
         presented: &Presented,
         now: SystemTime,
     ) -> Result<Result<Principal, Rejection>, Error> {
-        let kind = match qsec_identity::inspect(token) {
-            Ok(inspection) if inspection.looks_like().contains(&TokenType::Session) => TokenType::Session,
-            Ok(_) => TokenType::Access,
+        let validator = match qsec_identity::inspect(token) {
+            Ok(inspection) => self.validator(inspection.looks_like()).await?,
             Err(rejection) => return Ok(Err(rejection)),
         };
+        let principal = match validator.validate(token, presented, now) {
+            Ok(principal) => principal,
+            Err(rejection) => return Ok(Err(rejection)),
+        };
+        if !self.deployment.tenant_record(self.id()).await?.state().is_usable() {
+            return Ok(Err(Rejection::new(Reason::TenantInactive)));
+        }
+        Ok(validator.consume(principal, &self.deployment.inner.store, now).await)
+    }
+
+    /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
+    async fn validator(&self, looks_like: &[TokenType]) -> Result<Validator, Error> {
         let issuer = self.issuer();
-        let policy = match kind {
-            TokenType::Session => TokenPolicy::session(&issuer),
-            _ => TokenPolicy::access(&issuer),
+        let (policy, purpose) = if looks_like.contains(&TokenType::Session) {
+            (TokenPolicy::session(&issuer), Purpose::Session)
+        } else {
+            (TokenPolicy::access(&issuer), Purpose::Access)
         };
         let policy = policy.audience(&issuer).algorithms([Algorithm::Es256]).tenant(self.id());
-        let keys = self.ring(Purpose::of(kind)).await?.jwks();
-        let keys = KeySet::parse(&keys).map_err(|error| Error::internal(error.to_string()))?;
-        let validator = Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))?;
-        Ok(validator.validate(token, presented, now))
+        let keys =
+            KeySet::parse(self.ring(purpose).await?.jwks()).map_err(|error| Error::internal(error.to_string()))?;
+        Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))
     }
 
     async fn ring(&self, purpose: Purpose) -> Result<SigningKeyRing, Error> {
@@ -114,7 +126,7 @@ impl Tenant {
 
     async fn active_key(&self, purpose: Purpose) -> Result<SigningKey, Error> {
         let ring = self.ring(purpose).await?;
-        let missing = || Error::NotFound { noun: "active signing key", id: purpose.as_str().to_owned() };
+        let missing = || Error::NotFound { noun: NO_ACTIVE_KEY, id: purpose.as_str().to_owned() };
         let record = ring.active().ok_or_else(missing)?;
         let wrapped = record.wrapped().ok_or_else(missing)?;
         let name = signing_key_record(self.id(), purpose, record.kid());

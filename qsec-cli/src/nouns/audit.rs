@@ -241,7 +241,7 @@ impl Tail {
 }
 
 fn schema(name: Option<&str>, session: &Session<'_>) -> Result<Exit, Failure> {
-    let object = |kind: &'static qsec::audit::EventType| {
+    let object = |kind: &'static catalogue::EventType| {
         let (class_uid, activity_id) = kind.ocsf();
         json!({
             "type": kind.name(), "version": kind.version(), "class": kind.class().as_str(),

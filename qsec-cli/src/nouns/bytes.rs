@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use qsec::crypto::{Context, Inspection, MAX_INSPECT_PREFIX, TenantKey};
+use qsec::crypto::{Context, Inspection, MAX_INSPECT_BYTES, TenantKey};
 use serde_json::{Map, Value, json};
 
 use super::Session;
@@ -157,7 +157,7 @@ fn seal_into(
 pub(crate) fn inspect(inspect: &Inspect, session: &Session<'_>) -> Result<Exit, Failure> {
     let mut input = Input::open(inspect.r#in.as_deref())?;
     let mut prefix = Vec::new();
-    let most = u64::try_from(MAX_INSPECT_PREFIX).unwrap_or(u64::MAX);
+    let most = u64::try_from(MAX_INSPECT_BYTES).unwrap_or(u64::MAX);
     let read = (&mut input.reader).take(most).read_to_end(&mut prefix);
     read.map_err(|error| files::unreadable(&input.name, &error))?;
     let found = qsec::crypto::inspect(&prefix, input.length)?;

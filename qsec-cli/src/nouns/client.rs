@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use qsec::Deployment;
-use qsec::identity::oauth::{Client as Registered, ClientAuthMethod, ClientRegistration, ClientSecret};
+use qsec::identity::oauth::{Client as Registered, ClientAuth, ClientRegistration, ClientSecret, ClientType};
 use serde_json::{Value, json};
 
 use super::{Session, operator};
@@ -71,7 +71,7 @@ pub(crate) struct Create {
     scope: Vec<String>,
     /// How it proves who it is (default: what its type demands)
     #[arg(long, value_name = "METHOD", value_parser = parse_method)]
-    auth: Option<ClientAuthMethod>,
+    auth: Option<ClientAuth>,
     /// Users need not consent
     #[arg(long)]
     trusted: bool,
@@ -98,8 +98,20 @@ pub(crate) enum Kind {
     M2mImpersonation,
 }
 
-fn parse_method(text: &str) -> Result<ClientAuthMethod, String> {
-    ClientAuthMethod::parse(text).ok_or_else(|| "no such way to authenticate".to_owned())
+impl From<Kind> for ClientType {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Spa => Self::Spa,
+            Kind::Native => Self::Native,
+            Kind::Web => Self::Web,
+            Kind::M2m => Self::M2m,
+            Kind::M2mImpersonation => Self::M2mImpersonation,
+        }
+    }
+}
+
+fn parse_method(text: &str) -> Result<ClientAuth, String> {
+    ClientAuth::parse(text).ok_or_else(|| "no such way to authenticate".to_owned())
 }
 
 pub(crate) async fn run(verb: Client, session: &Session<'_>) -> Result<Exit, Failure> {
@@ -153,14 +165,7 @@ impl Create {
     }
 
     fn registration(&self) -> ClientRegistration {
-        let name = self.name.as_str();
-        let mut registration = match self.r#type {
-            Kind::Spa => ClientRegistration::spa(name),
-            Kind::Native => ClientRegistration::native(name),
-            Kind::Web => ClientRegistration::web(name),
-            Kind::M2m => ClientRegistration::m2m(name),
-            Kind::M2mImpersonation => ClientRegistration::m2m_impersonation(name),
-        };
+        let mut registration = ClientRegistration::new(self.r#type.into(), self.name.as_str());
         for uri in &self.redirect_uri {
             registration = registration.redirect_uri(uri);
         }

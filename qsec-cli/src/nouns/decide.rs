@@ -69,7 +69,7 @@ pub(crate) fn filter(question: &Question, session: &Session<'_>) -> Result<Exit,
 }
 
 pub(crate) fn lint(lint: &Lint, session: &Session<'_>) -> Result<Exit, Failure> {
-    let findings = qsec::authz::lint(&policy(&lint.policy)?);
+    let findings = qsec::authz::Lint::of(&policy(&lint.policy)?);
     session.output.answer(&findings, |findings| {
         let rows = findings
             .findings()
@@ -81,7 +81,7 @@ pub(crate) fn lint(lint: &Lint, session: &Session<'_>) -> Result<Exit, Failure> 
 }
 
 pub(crate) fn diff(diff: &Diff, session: &Session<'_>) -> Result<Exit, Failure> {
-    let changes = qsec::authz::diff(&policy(&diff.old)?.compile()?, &policy(&diff.new)?.compile()?);
+    let changes = qsec::authz::Diff::between(&policy(&diff.old)?.compile()?, &policy(&diff.new)?.compile()?);
     session.output.answer(&changes, |changes| {
         let rows = changes.changes().iter().map(|change| {
             [change.tenant(), change.user(), change.resource(), change.action(), change.old(), change.new()]

@@ -62,7 +62,7 @@ async fn add(tenant: &str, config: &std::path::Path, session: &Session<'_>) -> R
     }
     .await;
     let (provider, id) = home::close(deployment, outcome, now).await?;
-    let keys: Vec<&str> = provider.key_ids().collect();
+    let keys: Vec<&str> = provider.key_ids();
     let answer = json!({"id": id, "kind": "jwt", "issuer": provider.issuer(), "keys": keys, "state": "active"});
     session.output.answer(&answer, |_| format!("{id}: tokens of {} sign in to `{tenant}`", provider.issuer()));
     Ok(Exit::Yes)
@@ -77,17 +77,12 @@ async fn list(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
     let objects: Vec<_> = providers
         .iter()
         .map(|(id, provider)| {
-            json!({"id": id, "kind": "jwt", "issuer": provider.issuer(), "keys": provider.key_ids().collect::<Vec<_>>(), "state": "active"})
+            json!({"id": id, "kind": "jwt", "issuer": provider.issuer(), "keys": provider.key_ids(), "state": "active"})
         })
         .collect();
     session.output.answer(&json!({"providers": objects}), |_| {
         let rows = providers.iter().map(|(id, provider)| {
-            vec![
-                id.clone(),
-                "jwt".to_owned(),
-                provider.issuer().to_owned(),
-                provider.key_ids().collect::<Vec<_>>().join(" "),
-            ]
+            vec![id.clone(), "jwt".to_owned(), provider.issuer().to_owned(), provider.key_ids().join(" ")]
         });
         table(["ID", "KIND", "ISSUER", "KEYS"], rows)
     });

@@ -127,47 +127,47 @@ async fn list(tenant: &Tenant, session: &Session<'_>, now: SystemTime) -> Result
 
 fn object(keys: &KeyringDescription) -> Value {
     let versions: Vec<Value> = keys
-        .versions()
+        .versions
         .iter()
         .map(|version| {
             let wrappings: Vec<Value> = version
-                .wrappings()
+                .wrappings
                 .iter()
                 .map(|wrapping| {
                     json!({
-                        "provider": wrapping.provider(), "key_id": wrapping.key_id().as_str(),
-                        "role": wrapping.role(), "verified": moment::rfc3339(wrapping.verified()),
+                        "provider": wrapping.provider, "key_id": wrapping.key_id.as_str(),
+                        "role": wrapping.role.name(), "verified": moment::rfc3339(wrapping.verified),
                     })
                 })
                 .collect();
             json!({
-                "version": version.version(), "purpose": version.purpose().as_str(), "state": version.state(),
-                "created": moment::rfc3339(version.created()), "wrappings": wrappings,
+                "version": version.version, "purpose": version.purpose.as_str(), "state": version.state.name(),
+                "created": moment::rfc3339(version.created), "wrappings": wrappings,
             })
         })
         .collect();
     json!({
-        "tenant": keys.tenant().as_str(), "state": keys.state(), "by": keys.by().iter().map(|by| by.as_str()).collect::<Vec<_>>(),
-        "provider": keys.provider(), "key_ids": keys.key_ids().iter().map(|id| id.as_str()).collect::<Vec<_>>(),
+        "tenant": keys.tenant.as_str(), "state": keys.state.name(), "by": keys.by.iter().map(|by| by.name()).collect::<Vec<_>>(),
+        "provider": keys.provider, "key_ids": keys.key_ids.iter().map(|id| id.as_str()).collect::<Vec<_>>(),
         "versions": versions, "migration": null,
     })
 }
 
 fn text(keys: &KeyringDescription) -> String {
-    let ids: Vec<_> = keys.key_ids().iter().map(|id| id.as_str()).collect();
+    let ids: Vec<_> = keys.key_ids.iter().map(|id| id.as_str()).collect();
     let head = facts([
-        ("tenant", keys.tenant().to_string()),
-        ("state", keys.state().to_owned()),
-        ("provider", keys.provider().to_owned()),
+        ("tenant", keys.tenant.to_string()),
+        ("state", keys.state.name().to_owned()),
+        ("provider", keys.provider.clone()),
         ("KMS keys", ids.join(", ")),
     ]);
-    let rows = keys.versions().iter().map(|version| {
+    let rows = keys.versions.iter().map(|version| {
         vec![
-            version.version().to_string(),
-            version.purpose().to_string(),
-            version.state().to_owned(),
-            moment::rfc3339(version.created()),
-            version.wrappings().len().to_string(),
+            version.version.to_string(),
+            version.purpose.to_string(),
+            version.state.name().to_owned(),
+            moment::rfc3339(version.created),
+            version.wrappings.len().to_string(),
         ]
     });
     format!("{head}\n\n{}", table(["VERSION", "PURPOSE", "STATE", "CREATED", "WRAPPINGS"], rows))

@@ -201,6 +201,7 @@ impl From<crate::kdf::Broken> for KmsError {
 pub(crate) fn store_code(error: &StoreError) -> &'static str {
     match error {
         StoreError::Conflict => "conflict",
+        StoreError::Refused { .. } => "usage",
         StoreError::Unavailable(_) => "store_unavailable",
         StoreError::Damaged { .. } => "internal",
     }

@@ -53,7 +53,7 @@ async fn refusal_reaches_the_domain_as_not_retryable(scratch: &Scratch) {
     let acme = TenantId::new("acme").unwrap();
     let row = KeyRow { name: "k".to_owned(), generation: 1, body: vec![0; 128 * 1024 + 1], mac: [0; 32] };
     let error = KeyStore::write(&scratch.store, &acme, &[row]).await.unwrap_err();
-    assert!(!error.is_retryable() && matches!(error, qsec_crypto::StoreError::Damaged { .. }), "{error:?}");
+    assert!(!error.is_retryable() && matches!(error, qsec_crypto::StoreError::Refused { .. }), "{error:?}");
 }
 
 async fn refused_row_takes_the_others_with_it(scratch: &Scratch) {
@@ -75,7 +75,7 @@ async fn serial_that_is_not_hex_is_refused(scratch: &Scratch) {
             body: vec![],
         };
         let error = scratch.store.reserve(&row).await.unwrap_err();
-        assert!(matches!(error, qsec_pki::StoreError::Damaged { .. }), "`{serial}`: {error:?}");
+        assert!(matches!(error, qsec_pki::StoreError::Refused { .. }), "`{serial}`: {error:?}");
     }
     assert_eq!(Ledger::list(&scratch.store).await.unwrap(), []);
 }

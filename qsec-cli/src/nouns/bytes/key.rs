@@ -48,7 +48,7 @@ impl KeyInHand {
 impl KeyChoice {
     pub(crate) async fn to_seal(&self, session: &Session<'_>, now: SystemTime) -> Result<KeyInHand, Failure> {
         if let Some(raw) = self.raw(session)? {
-            return Ok(KeyInHand { key: raw.at_version(self.key_version.unwrap_or(0)), deployment: None });
+            return Ok(KeyInHand { key: raw.at_version(self.key_version.unwrap_or(0))?, deployment: None });
         }
         self.of_tenant(session, now, async |tenant, purpose| tenant.sealing_key(purpose, now).await).await
     }
@@ -62,7 +62,7 @@ impl KeyChoice {
     ) -> Result<KeyInHand, Failure> {
         if let Some(raw) = self.raw(session)? {
             let key = match self.key_version {
-                Some(version) => raw.at_version(version),
+                Some(version) => raw.at_version(version)?,
                 None => raw.for_sealed(prefix)?,
             };
             return Ok(KeyInHand { key, deployment: None });

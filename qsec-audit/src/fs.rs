@@ -1,0 +1,173 @@
+//! The few things a log asks of a file system, so that each of them can be made to fail.
+
+use std::fmt::Debug;
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write as _};
+#[cfg(unix)]
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// A file that grows.
+pub(crate) trait Growing: Send + Debug {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes bytes that are already there once more, so that the next sync covers them.
+    fn rewrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Held for as long as the log is open.
+pub(crate) trait Held: Send + Sync + Debug {}
+
+impl Held for File {}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) folder: bool,
+}
+
+pub(crate) trait FileSystem: Send + Sync + Debug {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Entries in the order of their names.
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
+    fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
+    /// Makes a folder with mode 0700; one that is there is no error.
+    fn create_folder(&self, path: &Path) -> io::Result<()>;
+    /// Makes a file with mode 0600, empty.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Growing>>;
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Growing>>;
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+    /// `None` if another process holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>>;
+}
+
+/// What the name of a file ends with until it is renamed into place.
+pub(crate) const UNFINISHED: &str = ".new";
+
+/// Replaces a file as a whole: whoever reads sees the old bytes or the new ones.
+pub(crate) fn replace(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(UNFINISHED);
+    let unfinished = Path::new(&name);
+    let mut file = fs.create(unfinished)?;
+    file.append(bytes)?;
+    file.sync()?;
+    drop(file);
+    fs.rename(unfinished, path)?;
+    path.parent().map_or(Ok(()), |folder| fs.sync_folder(folder))
+}
+
+/// The real one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Disk;
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    options.mode(0o600);
+    options
+}
+
+#[derive(Debug)]
+struct DiskFile(File);
+
+impl Growing for DiskFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn rewrite(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        #[cfg(unix)]
+        return self.0.write_all_at(bytes, offset);
+        #[cfg(not(unix))]
+        {
+            use std::io::{Seek as _, SeekFrom};
+            self.0.seek(SeekFrom::Start(offset))?;
+            self.0.write_all(bytes)
+        }
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.0.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+impl FileSystem for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        let mut entries = std::fs::read_dir(path)?
+            .map(|entry| {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                Ok(Entry { name, folder: entry.file_type()?.is_dir() })
+            })
+            .collect::<io::Result<Vec<_>>>()?;
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn is_writable_by_others(&self, path: &Path) -> io::Result<bool> {
+        let metadata = std::fs::metadata(path)?;
+        #[cfg(unix)]
+        return Ok(metadata.permissions().mode() & 0o022 != 0);
+        #[cfg(not(unix))]
+        Ok(metadata.permissions().readonly() && false)
+    }
+
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        let mut builder = DirBuilder::new();
+        #[cfg(unix)]
+        builder.mode(0o700);
+        match builder.create(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn Growing>> {
+        Ok(Box::new(DiskFile(options().create(true).truncate(true).open(path)?)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn Growing>> {
+        use std::io::{Seek as _, SeekFrom};
+        let mut file = options().open(path)?;
+        file.seek(SeekFrom::End(0))?;
+        Ok(Box::new(DiskFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(path)?.sync_all()?;
+        #[cfg(not(unix))]
+        let _ = path;
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Held>>> {
+        let file = options().create(true).truncate(false).open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}

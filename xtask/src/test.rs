@@ -1,0 +1,192 @@
+//! `cargo xtask test` and `cargo xtask check`: the steps, and how each is judged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::report::{Outcome, Report};
+use crate::testbed::Session;
+use crate::workspace::Workspace;
+use crate::{command, msrv, tools};
+
+/// What clippy, the tests and the documents have in common: with one choice of packages and features nothing is built
+/// twice.
+const EVERYTHING: [&str; 3] = ["--workspace", "--all-features", "--locked"];
+
+/// The example that a reader runs first; twice, for the second run finds what the first one left.
+const EXAMPLE: &str = "tenant_platform";
+
+/// Everything that must hold before a change lands.
+pub(crate) fn all(workspace: &Workspace) -> ExitCode {
+    let mut report = Report::new(in_ci());
+    report.step("format", || format(workspace));
+    report.step("minimum Rust version", || msrv::check(workspace));
+    report.step("spelling", || tools::typos(workspace));
+    report.step("dependencies: deny", || tools::deny(workspace));
+    report.step("dependencies: advisories", || tools::advisories(workspace));
+    report.step("dependencies: unused", || tools::machete(workspace));
+    report.step("lints", || lints(workspace));
+    report.step("documents", || documents(workspace));
+
+    let mut session = Session::new(workspace);
+    for name in Session::names() {
+        report.step(&format!("testbed: {name}"), || {
+            Ok(session.up(name).map_or_else(|error| Outcome::NotRun(format!("{error:#}")), Outcome::Passed))
+        });
+    }
+    let exports = session.exports.clone();
+    report.step("invariants", || tests(workspace, &["--test", "invariants"], &exports));
+    report.step("tests", || tests(workspace, &["--lib", "--bins", "--tests", "--examples"], &exports));
+    report.step("documentation tests", || tests(workspace, &["--doc"], &exports));
+    report.step("testbed: down", || Ok(Outcome::Passed(format!("stopped {}", session.down()?))));
+
+    report.step("fuzz targets", || fuzz_targets(workspace));
+    report.step("example", || example(workspace));
+    report.finish()
+}
+
+/// The quick loop.
+pub(crate) fn quick(workspace: &Workspace) -> ExitCode {
+    let mut report = Report::new(in_ci());
+    report.step("format", || format(workspace));
+    report.step("lints", || lints(workspace));
+    report.step("tests", || tests(workspace, &["--lib", "--bins", "--tests"], &BTreeMap::new()));
+    report.finish()
+}
+
+fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}
+
+fn format(workspace: &Workspace) -> Result<Outcome> {
+    command::run(command::cargo(workspace).args(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn lints(workspace: &Workspace) -> Result<Outcome> {
+    let mut clippy = command::cargo(workspace);
+    clippy.arg("clippy").args(EVERYTHING).args(["--all-targets", "--", "-D", "warnings"]);
+    command::run(&mut clippy)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn documents(workspace: &Workspace) -> Result<Outcome> {
+    let mut doc = command::cargo(workspace);
+    // The libraries: the program is called as the facade is, and its pages would be written over those.
+    doc.env("RUSTDOCFLAGS", "-D warnings").arg("doc").args(EVERYTHING).args(["--no-deps", "--lib"]);
+    command::run(&mut doc)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+/// Passing tests show their output too: a suite that lacks what it needs prints `not run: …`, and that is a result.
+fn tests(workspace: &Workspace, targets: &[&str], exports: &BTreeMap<String, String>) -> Result<Outcome> {
+    let mut test = command::cargo(workspace);
+    test.envs(exports)
+        .arg("test")
+        .args(EVERYTHING)
+        .args(["--no-fail-fast"])
+        .args(targets)
+        .args(["--", "--show-output"]);
+    let mut tally = Tally::default();
+    let ended = command::run_lines(&mut test, |line| tally.read(line));
+    for missing in &tally.not_run {
+        println!("    not run: {missing}");
+    }
+    ended?;
+    tally.outcome(in_ci())
+}
+
+/// What the lines of a test run say.
+#[derive(Default)]
+struct Tally {
+    passed: u64,
+    ignored: u64,
+    /// Each reason once: a suite of many tests gives it in each.
+    not_run: BTreeSet<String>,
+}
+
+impl Tally {
+    fn read(&mut self, line: &str) {
+        if let Some(counts) = line.strip_prefix("test result: ") {
+            self.passed += count(counts, "passed");
+            self.ignored += count(counts, "ignored");
+        } else if let Some(reason) = line.trim_start().strip_prefix("not run: ") {
+            self.not_run.insert(reason.trim_end().to_owned());
+        }
+    }
+
+    fn outcome(&self, strict: bool) -> Result<Outcome> {
+        if self.passed == 0 {
+            bail!("not one test ran");
+        }
+        if strict && !self.not_run.is_empty() {
+            let reasons: Vec<&str> = self.not_run.iter().map(String::as_str).collect();
+            bail!("{} suites were not run: {}", reasons.len(), reasons.join("; "));
+        }
+        let mut notes = vec![format!("{} tests", self.passed)];
+        if self.ignored > 0 {
+            notes.push(format!("{} ignored", self.ignored));
+        }
+        notes.extend(self.not_run.iter().map(|reason| format!("not run: {reason}")));
+        Ok(Outcome::Passed(notes.join(", ")))
+    }
+}
+
+/// The number before a word: `12` in `ok. 12 passed; 0 failed`.
+fn count(counts: &str, word: &str) -> u64 {
+    let words: Vec<&str> = counts.split([' ', ';']).collect();
+    let before = words.iter().position(|each| *each == word).and_then(|position| position.checked_sub(1));
+    before.and_then(|position| words.get(position)).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// That they build; they are run by `cargo fuzz`, which needs a nightly compiler.
+fn fuzz_targets(workspace: &Workspace) -> Result<Outcome> {
+    let manifest = workspace.root.join("fuzz/Cargo.toml");
+    let mut check = command::cargo(workspace);
+    // Without the default features libFuzzer is not linked, and no C++ compiler needed.
+    check.args(["check", "--bins", "--no-default-features", "--manifest-path"]).arg(manifest);
+    check.env("CARGO_TARGET_DIR", workspace.target.join("fuzz"));
+    command::run(&mut check)?;
+    Ok(Outcome::Passed(String::new()))
+}
+
+fn example(workspace: &Workspace) -> Result<Outcome> {
+    for _ in 0..2 {
+        command::run(command::cargo(workspace).args(["run", "--release", "--locked", "--example", EXAMPLE]))?;
+    }
+    Ok(Outcome::Passed("run twice".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RESULT: &str =
+        "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out; finished in 0.02s";
+
+    #[test]
+    fn results_of_all_binaries_are_added_up() {
+        let mut tally = Tally::default();
+        tally.read(RESULT);
+        tally.read("test a::b ... ok");
+        tally.read(RESULT);
+        assert_eq!((tally.passed, tally.ignored), (24, 6));
+        assert!(matches!(tally.outcome(true), Ok(Outcome::Passed(note)) if note == "24 tests, 6 ignored"));
+    }
+
+    #[test]
+    fn a_suite_that_was_not_run_is_named_and_fails_in_ci() {
+        let mut tally = Tally::default();
+        tally.read(RESULT);
+        tally.read("not run: wycheproof: vectors not found");
+        assert!(matches!(tally.outcome(false), Ok(Outcome::Passed(note)) if note.contains("wycheproof")));
+        assert!(tally.outcome(true).is_err_and(|error| error.to_string().contains("wycheproof")));
+    }
+
+    #[test]
+    fn a_run_without_a_single_test_is_a_failure() {
+        assert!(Tally::default().outcome(false).is_err());
+    }
+}
