@@ -125,8 +125,11 @@ impl Deployment {
         let rooms = Mutex::new(HashMap::new());
         let inner = Inner { home, facts, store, kms, vault, token_keys, recorder, authority, zone, policies, rooms };
         let deployment = Self { inner: Arc::new(inner) };
-        deployment.finish_provisioning(now).await?;
-        Ok(deployment)
+        match deployment.finish_provisioning(now).await {
+            // The log takes no events now: what was begun waits, and everything can still be looked at.
+            Ok(()) | Err(Error::Log(_) | Error::Record(_)) => Ok(deployment),
+            Err(error) => Err(error),
+        }
     }
 
     /// The deployment's name: the first part of its log's origin and of its tenants' issuers.

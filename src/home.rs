@@ -145,8 +145,15 @@ impl Home {
 
     /// Removes what an interrupted set-up left. Only names that a set-up makes: a mistyped `--home` must not cost a folder.
     fn sweep(&self) -> Result<(), HomeError> {
-        let ours =
-            ["root.key", "root.key.new", "store.sqlite", "store.sqlite-wal", "store.sqlite-shm", "deployment.json.new"];
+        let ours = [
+            "root.key",
+            "root.key.new",
+            "store.sqlite",
+            "store.sqlite-journal",
+            "store.sqlite-wal",
+            "store.sqlite-shm",
+            "deployment.json.new",
+        ];
         for entry in fs::read_dir(&self.path).map_err(|source| HomeError::unreadable(&self.path, source))? {
             let entry = entry.map_err(|source| HomeError::unreadable(&self.path, source))?;
             let path = entry.path();

@@ -120,7 +120,8 @@ fn members(error: &Error) -> Vec<(&'static str, Value)> {
 }
 
 fn flaw(flaw: &qsec::authz::Flaw) -> Vec<(&'static str, Value)> {
-    let mut members = vec![("path", flaw.path().into())];
+    let path = Some(flaw.path()).filter(|path| !path.is_empty());
+    let mut members: Vec<_> = path.map(|path| ("path", path.into())).into_iter().collect();
     if let Some(place) = flaw.position() {
         members.extend([("line", place.line().into()), ("column", place.column().into())]);
     }

@@ -46,7 +46,6 @@ pub(crate) struct Seal {
     binding: Binding,
     /// The format
     #[arg(long, default_value = "native")]
-    #[expect(dead_code, reason = "one format is written so far")]
     format: Format,
     /// Read from there (default: standard input)
     #[arg(long, value_name = "FILE")]
@@ -67,7 +66,6 @@ pub(crate) struct Open {
     pub(crate) binding: Binding,
     /// Insist on this format
     #[arg(long)]
-    #[expect(dead_code, reason = "one format is read so far: whoever insists on it gets it")]
     format: Option<Format>,
     /// Read from there (default: standard input)
     #[arg(long, value_name = "FILE")]

@@ -1,0 +1,16 @@
+//! The program as its users see it: started, fed, and judged by what it prints, writes and exits with.
+
+mod audit;
+mod contract;
+mod deployments;
+mod examples;
+mod hostile;
+mod identity;
+mod keys;
+mod policies;
+mod reduce;
+mod sealing;
+mod streams;
+mod support;
+mod tenants;
+mod worked_cases;

@@ -1,0 +1,121 @@
+//! `tenant`: the lifecycle as far as this version goes.
+
+use serde_json::{Value, json};
+
+use crate::support::Room;
+
+#[test]
+fn a_tenant_is_active_when_create_answers() {
+    let room = Room::with_acme();
+    let shown = room.json(&["tenant", "show", "acme"]).is(0).answer();
+    let tenant = &shown["tenant"];
+    let members: Vec<&String> = tenant.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["id", "name", "state", "version", "region", "issuer", "flags"]);
+    assert_eq!((&tenant["name"], &tenant["state"]), (&json!("Acme Ltd"), &json!("active")));
+    assert_eq!(tenant["issuer"], "https://qsec.example/acme");
+    let flags = json!({"legal_hold": [], "deactivation_protected": false, "key_available": true, "export_gate": false});
+    assert_eq!(tenant["flags"], flags);
+    assert!(room.run(&["tenant", "show", "acme"]).is(0).text().contains("Acme Ltd"));
+}
+
+#[test]
+fn ids_have_one_form_and_are_never_given_twice() {
+    let room = Room::with_acme();
+    for wrong in ["", "Acme", "-acme", "a_b", "a.b", "ä", &"a".repeat(64), "a b", "../a"] {
+        assert_eq!(
+            room.run(&["--json", "tenant", "create", "--", wrong]).fails(2, "usage")["code"],
+            "usage",
+            "{wrong}"
+        );
+    }
+    room.json(&["tenant", "create", "acme"]).fails(1, "id_used");
+    room.json(&["tenant", "create", &"a".repeat(63)]).is(0);
+    room.json(&["tenant", "create", "0-9", "--region", "eu", "--issuer", "https://id.example/x"]).is(0);
+    let shown = room.json(&["tenant", "show", "0-9"]).is(0).answer();
+    assert_eq!(
+        (&shown["tenant"]["region"], &shown["tenant"]["issuer"]),
+        (&json!("eu"), &json!("https://id.example/x"))
+    );
+    room.json(&["tenant", "show", "nobody"]).fails(1, "tenant_not_found");
+}
+
+#[test]
+fn list_shows_those_in_a_state() {
+    let room = Room::with_acme();
+    room.json(&["tenant", "create", "globex"]).is(0);
+    room.json(&["tenant", "disable-users", "globex"]).is(0);
+    let ids = |arguments: &[&str]| -> Vec<Value> {
+        let answer = room.json(&[&["tenant", "list"], arguments].concat()).is(0).answer();
+        answer["tenants"].as_array().unwrap().iter().map(|tenant| tenant["id"].clone()).collect()
+    };
+    assert_eq!(ids(&[]), ["acme", "globex"]);
+    assert_eq!(ids(&["--state", "active"]), ["acme"]);
+    assert_eq!(ids(&["--state", "user_access_disabled"]), ["globex"]);
+    assert!(ids(&["--state", "deactivated", "--all"]).is_empty());
+    room.json(&["tenant", "list", "--state", "happy"]).fails(2, "usage");
+}
+
+#[test]
+fn a_deactivated_tenant_refuses_its_services_and_keeps_its_records() {
+    let room = Room::with_acme();
+    room.feed(&["seal", "--tenant", "acme", "--out", "sealed"], "x").is(0);
+    room.json(&["tenant", "deactivate", "acme", "--confirm", "acme"]).fails(2, "confirm_mismatch");
+    let answer = room.json(&["tenant", "deactivate", "acme", "--days", "10", "--confirm", "Acme Ltd"]).is(0).answer();
+    let tenant = &answer["tenant"];
+    assert_eq!((&tenant["state"], &tenant["days"]), (&json!("deactivated"), &json!(10)));
+    assert!(tenant["deactivated_at"].as_str().unwrap() < tenant["purge_at"].as_str().unwrap());
+    room.write("idp.json", "{}");
+    room.write("p.json", r#"{"version":1,"tenants":{"acme":{}}}"#);
+    let refused: [&[&str]; 6] = [
+        &["seal", "--tenant", "acme"],
+        &["open", "--tenant", "acme", "--in", "sealed"],
+        &["token", "issue", "--tenant", "acme", "--type", "access", "--subject", "a", "--audience", "b"],
+        &["client", "create", "--tenant", "acme", "--type", "m2m", "--name", "n"],
+        &["idp", "add", "jwt", "--tenant", "acme", "--config", "idp.json"],
+        &["policy", "activate", "--tenant", "acme", "--policy", "p.json"],
+    ];
+    for arguments in refused {
+        room.json(arguments).fails(1, "tenant_inactive");
+    }
+    for arguments in [&["tenant", "show", "acme"][..], &["key", "list", "acme"], &["audit", "key", "--tenant", "acme"]]
+    {
+        room.json(arguments).is(0);
+    }
+    room.json(&["audit", "tail", "--tenant", "acme"]).is(0);
+    room.json(&["key", "disable", "acme"]).is(0);
+    room.json(&["key", "enable", "acme"]).is(0);
+    assert_eq!(room.json(&["tenant", "reactivate", "acme"]).is(0).answer()["tenant"]["state"], "active");
+    assert_eq!(room.run(&["open", "--tenant", "acme", "--in", "sealed"]).is(0).stdout, b"x");
+}
+
+#[test]
+fn what_the_table_of_transitions_does_not_have_is_refused() {
+    let room = Room::with_acme();
+    room.json(&["tenant", "enable-users", "acme"]).fails(1, "transition_not_allowed");
+    room.json(&["tenant", "reactivate", "acme"]).fails(1, "transition_not_allowed");
+    room.json(&["tenant", "disable-users", "acme"]).is(0);
+    // A tenant whose users are out still works for its administrators.
+    room.feed(&["seal", "--tenant", "acme"], "x").is(0);
+    room.json(&["tenant", "enable-users", "acme"]).is(0);
+}
+
+#[test]
+fn protection_stops_a_deactivation_and_the_one_who_took_it_off() {
+    let room = Room::with_acme();
+    let protected = room.json(&["tenant", "protect", "acme"]).is(0).answer();
+    assert_eq!(protected["tenant"]["flags"]["deactivation_protected"], true);
+    let deactivate = ["tenant", "deactivate", "acme", "--confirm", "Acme Ltd"];
+    room.json(&deactivate).fails(1, "deactivation_protected");
+    room.json(&["tenant", "unprotect", "acme"]).is(0);
+    room.json(&deactivate).fails(1, "same_actor");
+}
+
+#[test]
+fn a_change_can_be_bound_to_a_version() {
+    let room = Room::with_acme();
+    let version = room.json(&["tenant", "show", "acme"]).is(0).answer()["tenant"]["version"].as_u64().unwrap();
+    let stale = (version - 1).to_string();
+    room.json(&["tenant", "disable-users", "acme", "--if-version", &stale]).fails(1, "tenant_changed");
+    room.json(&["tenant", "disable-users", "acme", "--if-version", &version.to_string()]).is(0);
+    room.json(&["tenant", "enable-users", "acme", "--if-version", &version.to_string()]).fails(1, "tenant_changed");
+}
