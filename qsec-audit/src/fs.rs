@@ -110,7 +110,9 @@ impl FileSystem for Disk {
             .map(|entry| {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                Ok(Entry { name, folder: entry.file_type()?.is_dir() })
+                // One that went since, renamed into its place by who appends, is a file of that name.
+                let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                Ok(Entry { name, folder })
             })
             .collect::<io::Result<Vec<_>>>()?;
         entries.sort_unstable();

@@ -15,6 +15,8 @@ mod writer;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod tamper;
 #[cfg(test)]
 pub(crate) mod tests;

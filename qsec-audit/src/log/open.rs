@@ -150,7 +150,7 @@ fn start_log(
         .transpose()?;
     let verifiers = [keys.signing().verifier_key("_")];
     let evidence = Evidence { key, head, verifiers: &verifiers, remembered: None };
-    let scanned = Scanned::new(files.as_ref(), dir, evidence).map_err(unavailable(dir))?;
+    let scanned = Scanned::new(files.as_ref(), dir, &evidence).map_err(unavailable(dir))?;
     if scanned.findings.is_tampered() {
         return Err(OpenLogError::Tampered { path: dir.to_owned(), findings: scanned.findings.into_list() });
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use super::before::{Before, STATE, read_optional};
 use super::finding::Place;
-use super::scan::{Scanned, read_optional};
+use super::scan::Scanned;
 use crate::fs::{FileSystem, UNFINISHED};
 use crate::merkle::{Tile, sha256};
 use crate::name::Tree;
@@ -13,9 +14,6 @@ use crate::note::Checkpoint;
 use crate::wal::meta::hex;
 use crate::wal::segment::SegmentHeader;
 use crate::wal::state::MacState;
-
-/// Deepest folder below the log's: `trees/<tenant>/tile/<L>/x001/…`; a tile number of 2^63 leaves has six groups.
-const MAX_FOLDER_DEPTH: usize = 12;
 
 /// A quarantined file that no event names yet.
 #[derive(Debug, Clone)]
@@ -35,44 +33,10 @@ fn parse_quarantine_name(file: &str) -> Option<(u64, u64)> {
     (quarantine_name(segment, offset) == file).then_some((segment, offset))
 }
 
-/// All files, relative; an empty folder stands as its name with a slash.
-pub(super) fn files(fs: &dyn FileSystem, dir: &Path) -> io::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    collect(fs, dir, "", 0, &mut found)?;
-    Ok(found)
-}
-
-fn collect(
-    fs: &dyn FileSystem,
-    dir: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut BTreeSet<String>,
-) -> io::Result<()> {
-    let entries = fs.list(dir)?;
-    if entries.is_empty() || depth > MAX_FOLDER_DEPTH {
-        found.insert(prefix.to_owned());
-        return Ok(());
-    }
-    for entry in entries {
-        let name = format!("{prefix}{}", entry.name);
-        if entry.folder {
-            collect(fs, &dir.join(&entry.name), &format!("{name}/"), depth.saturating_add(1), found)?;
-        } else {
-            found.insert(name);
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn check(
-    scanned: &mut Scanned,
-    fs: &dyn FileSystem,
-    dir: &Path,
-    files: &BTreeSet<String>,
-) -> io::Result<()> {
-    let mut expected = ExpectedFiles { files, covered: BTreeSet::new() };
-    for name in ["log.meta", "mac.state", "wal/", "trees/", "quarantine/"] {
+pub(super) fn check(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path, before: &Before) -> io::Result<()> {
+    let files = &before.files;
+    let mut expected = ExpectedFiles { before, covered: BTreeSet::new() };
+    for name in ["log.meta", STATE, "wal/", "trees/", "quarantine/"] {
         expected.covered.insert(name.to_owned());
     }
     expected.lock(scanned, fs, dir)?;
@@ -98,7 +62,7 @@ pub(super) fn check(
 /// What a process leaves that was stopped while it opened a closed log: the beginning of the state that says *open*.
 fn is_opening(scanned: &Scanned, fs: &dyn FileSystem, dir: &Path, file: &str) -> io::Result<bool> {
     let Some(state) = scanned.state.as_ref().filter(|_| file == "mac.state.new") else { return Ok(false) };
-    let bytes = fs.read(&dir.join(file))?;
+    let Some(bytes) = read_optional(fs, &dir.join(file))? else { return Ok(false) };
     let (next_commit, sealed) = (state.next_commit, state.sealed.clone());
     let opening = MacState { open: true, next_commit, sealed }.encode();
     let fixed = opening.iter().zip(&bytes).take(MacState::FIXED).all(|(wanted, found)| wanted == found);
@@ -111,7 +75,7 @@ fn is_segment(file: &str) -> bool {
 }
 
 struct ExpectedFiles<'a> {
-    files: &'a BTreeSet<String>,
+    before: &'a Before,
     covered: BTreeSet<String>,
 }
 
@@ -135,16 +99,16 @@ impl ExpectedFiles<'_> {
             let place = |file: &str| Place::file(file).tree(&grown.tree);
             if let Some((_, note)) = &grown.newest {
                 let file = format!("{folder}/checkpoint");
-                let bytes = read_optional(fs, &dir.join(&file))?;
+                let bytes = self.before.checkpoints.get(&file).map(Vec::as_slice);
                 let older = |bytes: &[u8]| {
                     is_open && (grown.notes.contains(&sha256(&[bytes])) || is_cut(bytes, note.as_bytes()))
                 };
                 match bytes {
                     Some(bytes) if bytes == note.as_bytes() => {}
-                    Some(bytes) if older(&bytes) => missing = missing.saturating_add(1),
+                    Some(bytes) if older(bytes) => missing = missing.saturating_add(1),
                     None if is_open => missing = missing.saturating_add(1),
                     Some(bytes) => {
-                        let (code, detail) = judge_checkpoint(&bytes, grown.edge.len());
+                        let (code, detail) = judge_checkpoint(bytes, grown.edge.len());
                         scanned.findings.tampered(code, detail, place(&file));
                     }
                     None => {
@@ -171,24 +135,20 @@ impl ExpectedFiles<'_> {
         }
         scanned.trees.list = trees;
         scanned.missing_cache = missing;
-        self.unknown_checkpoints(scanned, fs, dir)
+        self.unknown_checkpoints(scanned);
+        Ok(())
     }
 
     /// A checkpoint of a tree that has none in the log: it knows more than the log does.
-    fn unknown_checkpoints(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
-        let unknown: Vec<String> =
-            self.files.difference(&self.covered).filter(|file| file.ends_with("/checkpoint")).cloned().collect();
-        for file in unknown {
-            let name =
-                file.strip_prefix("trees/").and_then(|rest| rest.strip_suffix("/checkpoint")).unwrap_or_default();
-            let Some(tree) = Tree::named(name) else { continue };
-            let bytes = read_optional(fs, &dir.join(&file))?.unwrap_or_default();
+    fn unknown_checkpoints(&mut self, scanned: &mut Scanned) {
+        let named = |file: &str| Tree::named(file.strip_prefix("trees/")?.strip_suffix("/checkpoint")?);
+        for (file, bytes) in &self.before.checkpoints {
+            let Some(tree) = named(file).filter(|_| !self.covered.contains(file)) else { continue };
             let size = scanned.trees.find(&tree).map_or(0, |grown| grown.edge.len());
-            let (code, detail) = judge_checkpoint(&bytes, size);
+            let (code, detail) = judge_checkpoint(bytes, size);
             scanned.findings.tampered(code, detail, Place::file(file.clone()).tree(&tree));
-            self.covered.insert(file);
+            self.covered.insert(file.clone());
         }
-        Ok(())
     }
 
     fn quarantine(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
@@ -201,13 +161,16 @@ impl ExpectedFiles<'_> {
             }
             self.covered.insert(file);
         }
-        let unnamed =
-            self.files.difference(&self.covered).filter_map(|file| Some((file.clone(), parse_quarantine_name(file)?)));
+        let unnamed = self
+            .before
+            .files
+            .difference(&self.covered)
+            .filter_map(|file| Some((file.clone(), parse_quarantine_name(file)?)));
         for (file, (segment, offset)) in unnamed.collect::<Vec<_>>() {
             let detail = "no recovery event names it";
             let place = Place::file(file.clone());
             if scanned.is_open() {
-                let bytes = fs.read(&dir.join(&file))?;
+                let bytes = read_optional(fs, &dir.join(&file))?.unwrap_or_default();
                 scanned.unnamed_quarantine.push(Quarantined { segment, offset, bytes });
                 scanned.findings.note("quarantine_mismatch", detail, place);
             } else {
