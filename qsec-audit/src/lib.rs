@@ -69,6 +69,7 @@ pub mod catalogue;
 mod event;
 mod fs;
 pub mod head;
+mod keyed;
 mod log;
 pub mod merkle;
 mod name;

@@ -1,10 +1,12 @@
 //! The log: what is recorded is durable when its receipt is given, and provable ever after.
 
+mod cache;
 mod commit;
 mod drops;
 mod error;
 mod keys;
 mod open;
+mod places;
 mod prove;
 mod receipt;
 mod round;
@@ -28,6 +30,7 @@ use std::time::SystemTime;
 pub use error::{OpenLogError, ProveError, ReadLogError, RecordError};
 pub use keys::{LogKeys, SealerError, StateSealer, danger};
 pub use open::Recovery;
+pub(crate) use places::{Place, Places};
 pub use prove::Proven;
 pub use receipt::{Pending, Receipt};
 pub(crate) use seen::{fingerprint, keep_recent};

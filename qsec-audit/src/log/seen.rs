@@ -1,10 +1,11 @@
 //! The rule of duplicates: a retry is one leaf, and a known id does not swallow another event.
 
-use std::collections::{HashMap, VecDeque};
+use std::borrow::Cow;
 
 use crate::event::EventId;
+use crate::keyed::KeyedMap;
 use crate::merkle::sha256;
-use crate::value::Value;
+use crate::value::{Value, is_plain};
 
 /// How many events back a retry is recognised.
 pub(crate) const WINDOW: usize = 65_536;
@@ -16,9 +17,12 @@ pub(crate) fn fingerprint(kind: &str, subject: Option<&str>, data: &str) -> [u8;
 }
 
 /// A subject as it stands between the quotes of a leaf.
-pub(super) fn escaped(subject: &str) -> String {
+pub(super) fn escaped(subject: &str) -> Cow<'_, str> {
+    if is_plain(subject) {
+        return Cow::Borrowed(subject);
+    }
     let quoted = Value::from(subject).encode();
-    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
+    Cow::Owned(quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned())
 }
 
 /// One event of the window, as a scan hands it over.
@@ -32,8 +36,11 @@ pub(crate) fn keep_recent(recent: &mut Vec<Recent>, event: Recent) {
     recent.push(event);
 }
 
+/// An event that was taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
+    tree: u32,
+    id: EventId,
     pub(super) index: u64,
     pub(super) commit: u64,
     print: [u8; 16],
@@ -48,22 +55,48 @@ impl Seen {
 /// The last events of the whole log, by tree and id.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    by_id: HashMap<(u32, EventId), Seen>,
-    order: VecDeque<(u32, EventId)>,
+    /// A ring: when it is full, the oldest is replaced.
+    events: Vec<Seen>,
+    next: usize,
+    places: KeyedMap<(u32, EventId), u32>,
 }
 
 impl Window {
-    pub(super) fn find(&self, tree: u32, id: EventId) -> Option<Seen> {
-        self.by_id.get(&(tree, id)).copied()
+    pub(super) fn find(&self, tree: u32, id: EventId) -> Option<&Seen> {
+        let place = *self.places.get(&(tree, id))?;
+        self.events.get(usize::try_from(place).ok()?)
     }
 
     pub(super) fn push(&mut self, tree: u32, (id, index, commit, print): Recent) {
-        if self.order.len() >= WINDOW
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.by_id.remove(&oldest);
+        let seen = Seen { tree, id, index, commit, print };
+        if self.events.len() < WINDOW {
+            self.events.push(seen);
+        } else if let Some(oldest) = self.events.get_mut(self.next) {
+            self.places.remove(&(oldest.tree, oldest.id));
+            *oldest = seen;
         }
-        self.order.push_back((tree, id));
-        self.by_id.insert((tree, id), Seen { index, commit, print });
+        self.places.insert((tree, id), u32::try_from(self.next).unwrap_or(u32::MAX));
+        self.next = self.next.saturating_add(1) % WINDOW;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    #[test]
+    fn window_knows_the_last_events_and_no_older_one() {
+        let mut window = Window::default();
+        let ids: Vec<EventId> = (0..WINDOW + 10).map(|_| EventId::new(UNIX_EPOCH).unwrap()).collect();
+        for (index, id) in (0..).zip(&ids) {
+            window.push(3, (*id, index, index + 1, [0; 16]));
+        }
+        for (index, id) in (0u64..).zip(&ids) {
+            let found = window.find(3, *id).map(|seen| (seen.index, seen.commit));
+            assert_eq!(found, (index >= 10).then_some((index, index + 1)), "{index}");
+            assert!(window.find(4, *id).is_none());
+        }
+        assert_eq!((window.events.len(), window.places.len()), (WINDOW, WINDOW));
     }
 }

@@ -41,7 +41,8 @@ pub(super) fn check(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path, befo
     }
     expected.lock(scanned, fs, dir)?;
     expected.covered.extend(files.iter().filter(|file| is_segment(file)).cloned());
-    expected.tree_files(scanned, fs, dir)?;
+    expected.covered.extend(std::mem::take(&mut scanned.tiles));
+    expected.tree_files(scanned);
     expected.quarantine(scanned, fs, dir)?;
     for file in files {
         // An empty folder of a tree has no byte to cover; an interrupted round leaves one.
@@ -55,6 +56,27 @@ pub(super) fn check(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path, befo
         } else {
             scanned.findings.tampered("unexpected_file", "nothing covers this file", Place::file(file.clone()));
         }
+    }
+    Ok(())
+}
+
+/// Compares the tiles that became full with their files. A tile never changes again, so it does not matter when it is read.
+pub(super) fn check_tiles(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    let is_open = scanned.is_open();
+    for (position, tile) in std::mem::take(&mut scanned.trees.full) {
+        let Some(grown) = scanned.trees.list.get(position) else { continue };
+        let file = format!("trees/{}/{}", grown.tree, Tile::path(tile.level, tile.index));
+        let place = || Place::file(file.clone()).tree(&grown.tree);
+        match read_optional(fs, &dir.join(&file))? {
+            Some(bytes) if bytes == tile.bytes => {}
+            Some(bytes) if is_open && is_cut(&bytes, &tile.bytes) => {
+                scanned.missing_cache = scanned.missing_cache.saturating_add(1);
+            }
+            None if is_open => scanned.missing_cache = scanned.missing_cache.saturating_add(1),
+            Some(_) => scanned.findings.tampered("cache_damaged", "the tile differs from the log", place()),
+            None => scanned.findings.tampered("cache_damaged", "a full tile is missing", place()),
+        }
+        scanned.tiles.push(file);
     }
     Ok(())
 }
@@ -90,7 +112,7 @@ impl ExpectedFiles<'_> {
         Ok(())
     }
 
-    fn tree_files(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    fn tree_files(&mut self, scanned: &mut Scanned) {
         let is_open = scanned.is_open();
         let mut missing = 0u64;
         let trees = std::mem::take(&mut scanned.trees.list);
@@ -117,26 +139,10 @@ impl ExpectedFiles<'_> {
                 }
                 self.covered.insert(file);
             }
-            for (level, index, digest) in &grown.tiles {
-                let file = format!("{folder}/{}", Tile::path(*level, *index));
-                match read_optional(fs, &dir.join(&file))? {
-                    Some(bytes) if sha256(&[&bytes]) == *digest => {}
-                    Some(bytes) if is_open && bytes.len() < crate::merkle::TILE_BYTES => {
-                        missing = missing.saturating_add(1);
-                    }
-                    None if is_open => missing = missing.saturating_add(1),
-                    Some(_) => {
-                        scanned.findings.tampered("cache_damaged", "the tile differs from the log", place(&file));
-                    }
-                    None => scanned.findings.tampered("cache_damaged", "a full tile is missing", place(&file)),
-                }
-                self.covered.insert(file);
-            }
         }
         scanned.trees.list = trees;
-        scanned.missing_cache = missing;
+        scanned.missing_cache = scanned.missing_cache.saturating_add(missing);
         self.unknown_checkpoints(scanned);
-        Ok(())
     }
 
     /// A checkpoint of a tree that has none in the log: it knows more than the log does.
@@ -182,9 +188,10 @@ impl ExpectedFiles<'_> {
     }
 }
 
-/// What an interrupted write leaves behind of a cache file.
+/// What an interrupted write leaves behind of a cache file: a beginning, and zeros where no byte arrived.
 fn is_cut(bytes: &[u8], whole: &[u8]) -> bool {
-    bytes.len() < whole.len() && whole.starts_with(bytes)
+    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+    bytes.len() <= whole.len() && bytes.get(..written).is_some_and(|written| whole.starts_with(written))
 }
 
 fn judge_checkpoint(bytes: &[u8], size: u64) -> (&'static str, &'static str) {

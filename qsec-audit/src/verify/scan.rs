@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::before::{Before, STATE, read_optional};
 use super::cover;
 use super::finding::{Findings, Place};
-use super::trees::Trees;
+use super::trees::{FramePlace, Trees};
 use crate::fs::FileSystem;
 use crate::head::Head;
 use crate::merkle::Hash;
@@ -28,6 +28,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) head: Option<&'a Head>,
     pub(crate) verifiers: &'a [VerifierKey],
     pub(crate) remembered: Option<&'a Checkpoint>,
+    /// Who asks is about to append, and must know the last events.
+    pub(crate) appending: bool,
 }
 
 /// What the log holds, and what speaks against it.
@@ -47,6 +49,8 @@ pub(crate) struct Scanned {
     pub(crate) unnamed_quarantine: Vec<cover::Quarantined>,
     pub(crate) unfinished: Vec<PathBuf>,
     pub(crate) missing_cache: u64,
+    /// Names of the tiles that were compared.
+    pub(crate) tiles: Vec<String>,
     /// Its state changed while it was read: somebody appends.
     in_use: bool,
 }
@@ -100,7 +104,7 @@ impl Scanned {
         let mut scanned = Self { in_use, ..Self::empty() };
         let Some(meta) = scanned.read_meta(fs, dir)? else { return Ok(scanned) };
         scanned.state = scanned.read_state(before);
-        scanned.trees = Trees::new(&meta.origin, evidence.verifiers, evidence.remembered);
+        scanned.trees = Trees::new(&meta.origin, evidence.verifiers, evidence.remembered, evidence.appending);
         let mut replay = Replay {
             meta: &meta,
             head: evidence.head,
@@ -112,10 +116,12 @@ impl Scanned {
         };
         scanned.last.chain = chain::log_start(&meta.log_id, &meta.digest());
         let numbers = scanned.segment_numbers(&before.files);
+        let mut bytes = Vec::new();
         for (position, number) in numbers.iter().enumerate() {
-            let bytes = fs.read(&dir.join("wal").join(SegmentHeader::file_name(*number)))?;
+            fs.read_into(&dir.join(segment_file(*number)), &mut bytes)?;
             let is_last = position.saturating_add(1) == numbers.len();
             scanned.segment(&mut replay, *number, &bytes, is_last);
+            cover::check_tiles(&mut scanned, fs, dir)?;
         }
         scanned.check_ends(&mut replay);
         scanned.key = replay.key.filter(|(commit, _)| *commit == replay.expected).map(|(_, key)| key);
@@ -140,6 +146,7 @@ impl Scanned {
             unnamed_quarantine: Vec::new(),
             unfinished: Vec::new(),
             missing_cache: 0,
+            tiles: Vec::new(),
             in_use: false,
         }
     }
@@ -267,13 +274,15 @@ impl Scanned {
         if frame.time < self.last.time {
             self.findings.tampered("clock_backwards", "it is older than the frame before", place());
         }
+        let offset = u64::try_from(at).unwrap_or_default();
+        let here = FramePlace { commit: frame.commit, segment: number, offset };
         replay.digests.clear();
         for record in &frame.records {
             let digest = record.digest();
             replay.digests.push(digest);
             let place = || Place::file(segment_file(number)).at(at.saturating_add(record.at)).commit(frame.commit);
             match record.kind {
-                Kind::Event => self.trees.event(record, digest, frame.commit, &mut self.findings, place),
+                Kind::Event => self.trees.event(record, digest, here, &mut self.findings, place),
                 Kind::Checkpoint => self.trees.checkpoint(record, &mut self.findings, place),
                 Kind::Personal => self.trees.personal(record, frame, &mut self.findings, place),
             }
