@@ -445,7 +445,7 @@ impl Shared {
 
     /// Where the event with an id is, if it is one of the last.
     pub(super) fn find(&self, tree: &Tree, id: EventId) -> Option<u64> {
-        let core = self.lock();
+        let mut core = self.lock();
         let number = core.trees.get(tree)?.number;
         core.seen.find(number, id).map(|seen| seen.index)
     }
@@ -466,7 +466,7 @@ impl Core {
     }
 
     /// A retry gets the place of the first attempt; a known id on another event is refused.
-    fn known(&self, leaf: &NewLeaf) -> Result<Option<(u64, u64)>, RecordError> {
+    fn known(&mut self, leaf: &NewLeaf) -> Result<Option<(u64, u64)>, RecordError> {
         let Some(growing) = self.trees.get(&leaf.tree) else { return Ok(None) };
         match self.seen.find(growing.number, leaf.id) {
             Some(seen) if seen.is_same(&leaf.print) => Ok(Some((seen.index, seen.commit))),
