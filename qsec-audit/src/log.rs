@@ -108,7 +108,7 @@ impl Log {
     ///
     /// # Errors
     /// [`RecordError::Unavailable`] or [`RecordError::NoRoom`] (`audit_unavailable`), [`RecordError::DuplicateEventId`],
-    /// [`RecordError::Closed`].
+    /// [`RecordError::TimeInFuture`], [`RecordError::Closed`].
     pub fn record(&self, event: Event, now: SystemTime) -> Result<Pending, RecordError> {
         self.shared.record(event, now).map(|accepted| Pending::new(Arc::clone(&self.shared), accepted))
     }

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub use parse::ValueError;
+pub(crate) use parse::unescape;
 
 /// Largest magnitude of an integer: 2^53 - 1, what a double holds exactly (RFC 8259 section 6, RFC 7493 section 2.2).
 pub(crate) const MAX_INTEGER: i64 = (1 << 53) - 1;
@@ -155,6 +156,10 @@ impl Object {
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         self.position(name).ok().map(|found| self.members.remove(found).1)
+    }
+
+    pub(crate) fn into_members(self) -> impl Iterator<Item = (String, Value)> {
+        self.members.into_iter().map(|(name, value)| (name.into_owned(), value))
     }
 
     pub(crate) fn members_mut(&mut self) -> &mut Vec<(Cow<'static, str>, Value)> {

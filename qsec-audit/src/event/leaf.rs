@@ -2,7 +2,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::{ActorType, EventId, MAX_LEAF, Outcome};
-use crate::value::{MAX_INTEGER, compare_names, plain_length};
+use crate::value::{MAX_INTEGER, compare_names, plain_length, unescape};
 
 /// Deepest nesting that is read: the catalogue writes four levels of data inside the envelope.
 const MAX_READ_DEPTH: usize = 8;
@@ -372,7 +372,7 @@ fn is_sorted(last: &str, next: &str) -> bool {
         return last < next;
     }
     if last.contains('\\') || next.contains('\\') {
-        let plain = |raw: &str| serde_json::from_str::<String>(&format!("\"{raw}\"")).unwrap_or_default();
+        let plain = |raw: &str| unescape(raw).unwrap_or_default();
         return compare_names(&plain(last), &plain(next)).is_lt();
     }
     compare_names(last, next).is_lt()

@@ -281,7 +281,7 @@ fn cut_envelope(event: &mut Event, cut: &mut Vec<String>) {
             cut.push(name.to_owned());
         }
     }
-    if event.outcome != Outcome::Success {
+    if event.outcome != Outcome::Success || event.reason.is_some() {
         let given = event.reason.take().unwrap_or_default();
         let reason = reason_code(&given);
         if reason != given {

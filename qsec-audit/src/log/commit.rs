@@ -227,6 +227,9 @@ impl Shared {
     pub(super) fn record(&self, event: Event, now: SystemTime) -> Result<Accepted, RecordError> {
         let tree = event.tenant.clone().map_or(Tree::Deployment, Tree::Tenant);
         let class = event.class();
+        if event.time.is_some_and(|time| time > now) {
+            return Err(RecordError::TimeInFuture);
+        }
         // An id that was just made is known to nobody.
         let is_retry = event.id.is_some();
         let leaves = self.leaves(event, &tree, now)?;
