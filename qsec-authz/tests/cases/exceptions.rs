@@ -5,6 +5,6 @@ const FILES: &[(&str, &str)] =
     &[("rules", "security rules are kept, not evaluated: a tenant that has them does not compile")];
 
 /// Why a case is expected to fail.
-pub(crate) fn reason(file: &str, _name: &str) -> Option<&'static str> {
+pub(crate) fn reason(file: &str) -> Option<&'static str> {
     FILES.iter().find(|(excepted, _)| *excepted == file).map(|(_, reason)| *reason)
 }
