@@ -379,8 +379,9 @@ pub(crate) struct Rule {
 /// What was read follows from what was written.
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
-        let written = |rule: &Self| (rule.name.clone(), rule.filter.clone(), rule.condition.clone(), rule.disabled);
-        written(self) == written(other) && self.actions == other.actions && self.context == other.context
+        let Self { name, filter, actions, condition, context, disabled, read: _ } = self;
+        (name, filter, actions, condition) == (&other.name, &other.filter, &other.actions, &other.condition)
+            && (context, disabled) == (&other.context, &other.disabled)
     }
 }
 

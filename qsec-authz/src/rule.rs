@@ -75,6 +75,14 @@ impl Sides {
     }
 }
 
+/// What the rules of one tenant share while they are read.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    patterns: Patterns,
+    /// How many parts their conditions have.
+    parts: u32,
+}
+
 /// A rule that was read.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadRule {
@@ -92,13 +100,13 @@ impl ReadRule {
         actions: &RuleActions,
         context: Option<&AttributeValue>,
         condition: &str,
-        patterns: &mut Patterns,
+        reading: &mut Reading,
     ) -> Result<Self, Malformed> {
         Ok(Self {
             filter: Filter::read(filter)?,
             actions: read_actions(actions)?,
             sides: Sides::read(context)?,
-            condition: parser::condition(condition, patterns)?,
+            condition: parser::condition(condition, reading)?,
         })
     }
 

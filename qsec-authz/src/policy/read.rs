@@ -15,8 +15,7 @@ use crate::flaw::{Fault, RuleFlaw, guess};
 use crate::resource::{
     self, AttributeValue, Resource, name_in, name_of, names, optional_name, optional_text, read_attributes,
 };
-use crate::rule::pattern::Patterns;
-use crate::rule::{MAX_RULES, ReadRule, persona};
+use crate::rule::{MAX_RULES, ReadRule, Reading, persona};
 use crate::tables::{Permission, SpaceRole, SpaceType, TenantRole};
 
 /// Most roles, groups or members that one entry may list: enough for every group of a large directory.
@@ -269,10 +268,10 @@ fn listed_resource(at: &At<'_>, declared: &Declared<'_>) -> Result<Resource, Fau
 fn rules(tenant: &str, at: &At<'_>, settings: &Settings) -> Result<Vec<Rule>, Fault> {
     let mut rules: Vec<Rule> = Vec::new();
     let mut names: HashSet<String> = settings.personas.keys().flat_map(|name| persona::names(name)).collect();
-    let mut patterns = Patterns::default();
+    let mut reading = Reading::default();
     if let Some(list) = at.get("rules") {
         for element in list.list()? {
-            let rule = rule(tenant, &element, &mut patterns)?;
+            let rule = rule(tenant, &element, &mut reading)?;
             if !names.insert(rule.name.clone()) {
                 return Err(element.need("name")?.fault(format!("two rules are called `{}`", rule.name)));
             }
@@ -285,7 +284,7 @@ fn rules(tenant: &str, at: &At<'_>, settings: &Settings) -> Result<Vec<Rule>, Fa
     Ok(rules)
 }
 
-fn rule(tenant: &str, at: &At<'_>, patterns: &mut Patterns) -> Result<Rule, Fault> {
+fn rule(tenant: &str, at: &At<'_>, reading: &mut Reading) -> Result<Rule, Fault> {
     at.only(&["name", "filter", "actions", "condition", "context", "disabled"])?;
     let name = name_in(&at.need("name")?)?;
     let filter = at.need("filter")?.text()?.to_owned();
@@ -299,7 +298,7 @@ fn rule(tenant: &str, at: &At<'_>, patterns: &mut Patterns) -> Result<Rule, Faul
     let context = at.get("context").map(|found| rule_context(&found)).transpose()?;
     let disabled = at.get("disabled").map(|found| found.boolean()).transpose()?.unwrap_or_default();
     let written = condition.as_deref().unwrap_or_default();
-    let read = ReadRule::read(&filter, &actions, context.as_ref(), written, patterns)
+    let read = ReadRule::read(&filter, &actions, context.as_ref(), written, reading)
         .map_err(|malformed| Fault::rule(RuleFlaw::new(tenant, &name, written, malformed)))?;
     Ok(Rule { name, filter, actions, condition, context, disabled, read: Arc::new(read) })
 }

@@ -3,10 +3,10 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::Malformed;
+use super::Reading;
 use super::action_named;
 use super::glob::Glob;
 use super::lexer::{Lexer, Token};
-use super::pattern::Patterns;
 use super::syntax::{Expression, Operand, Operator, Path, Root, Segment};
 use crate::flaw::guess;
 
@@ -16,6 +16,8 @@ pub const MAX_CONDITION_BYTES: usize = 256 * 1024;
 const MAX_NESTING: u32 = 64;
 /// Most comparisons, calls and texts in one condition: a set of 10,000 ids, and as much again.
 const MAX_PARTS: u32 = 20_000;
+/// The same in all conditions of a tenant: 20 for each of 100,000 rules. A part takes some 300 bytes.
+const MAX_ALL_PARTS: u32 = 2_000_000;
 /// Most segments of a path. Real rules have three (`resource.app.stream.name`).
 const MAX_SEGMENTS: usize = 32;
 
@@ -30,11 +32,11 @@ const OPERATORS: [(Token<'static>, Operator); 4] = [
 ];
 
 /// Reads a condition; the empty one is `None`.
-pub(crate) fn condition(text: &str, patterns: &mut Patterns) -> Result<Option<Expression>, Malformed> {
+pub(crate) fn condition(text: &str, reading: &mut Reading) -> Result<Option<Expression>, Malformed> {
     if text.len() > MAX_CONDITION_BYTES {
         return Err(Malformed::new(0, format!("the condition is longer than {MAX_CONDITION_BYTES} bytes")));
     }
-    let mut parser = Parser { lexer: Lexer::new(text), token: Token::End, at: 0, nesting: 0, parts: 0, patterns };
+    let mut parser = Parser { lexer: Lexer::new(text), token: Token::End, at: 0, nesting: 0, parts: 0, reading };
     parser.advance()?;
     if parser.token == Token::End {
         return Ok(None);
@@ -47,7 +49,7 @@ pub(crate) fn condition(text: &str, patterns: &mut Patterns) -> Result<Option<Ex
 type Name<'t> = (&'t str, usize);
 
 struct Parser<'t, 'p> {
-    patterns: &'p mut Patterns,
+    reading: &'p mut Reading,
     lexer: Lexer<'t>,
     token: Token<'t>,
     at: usize,
@@ -86,8 +88,10 @@ impl<'t> Parser<'t, '_> {
 
     fn part(&mut self) -> Result<(), Malformed> {
         self.parts = self.parts.saturating_add(1);
-        if self.parts > MAX_PARTS {
-            return Err(self.malformed(format!("the condition has more than {MAX_PARTS} parts")));
+        self.reading.parts = self.reading.parts.saturating_add(1);
+        if self.parts > MAX_PARTS || self.reading.parts > MAX_ALL_PARTS {
+            let message = format!("more than {MAX_PARTS} parts in a condition, or {MAX_ALL_PARTS} in a tenant");
+            return Err(self.malformed(message));
         }
         Ok(())
     }
@@ -262,7 +266,7 @@ impl<'t> Parser<'t, '_> {
         }
         if self.keyword("matches") {
             let (pattern, at) = self.pattern()?;
-            let read = self.patterns.read(&pattern).map_err(|message| Malformed::new(at, message))?;
+            let read = self.reading.patterns.read(&pattern).map_err(|message| Malformed::new(at, message))?;
             return Ok(Expression::Matches(left, read));
         }
         let Some((_, operator)) = OPERATORS.iter().find(|(token, _)| self.token == *token) else {

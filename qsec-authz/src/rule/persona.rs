@@ -1,9 +1,8 @@
 //! Personas: ready sets of rules for the usual kinds of people.
 
-use super::{ReadRule, Sides, action_named, parser};
+use super::{ReadRule, Reading, Sides, action_named, parser};
 use crate::bits::Set;
 use crate::rule::filter::Filter;
-use crate::rule::pattern::Patterns;
 use crate::rule::syntax::{Expression, Operand, Operator, Path, Root, Segment};
 
 /// What a persona may do, besides being one: persona, number, filter, actions, condition.
@@ -63,10 +62,10 @@ pub(crate) fn names(persona: &str) -> impl Iterator<Item = String> {
 
 /// The rules of a persona that these groups have.
 pub(crate) fn rules(persona: &str, groups: &[String]) -> Vec<(String, ReadRule)> {
-    let mut patterns = Patterns::default();
+    let mut reading = Reading::default();
     let of_persona = RULES.iter().filter(|rule| rule.0 == persona);
     let read = of_persona.zip(names(persona)).filter_map(|((_, _, filter, actions, condition), name)| {
-        let condition = parser::condition(condition, &mut patterns).ok().flatten()?;
+        let condition = parser::condition(condition, &mut reading).ok().flatten()?;
         let rule = ReadRule {
             filter: Filter::read(filter).ok()?,
             actions: actions.split(' ').map(action_named).collect::<Result<Set<_>, _>>().ok()?,

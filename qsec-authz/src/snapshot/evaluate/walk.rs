@@ -36,6 +36,9 @@ enum Holder<'e> {
     Resource(What),
 }
 
+/// So many bytes of a text count as a step: more would make long texts cheaper than short ones.
+const STEP_BYTES: usize = 64;
+
 /// Takes values, and says when it has enough.
 type Found<'f, 'e> = dyn FnMut(Value<'e>) -> bool + 'f;
 
@@ -78,14 +81,23 @@ impl<'e> Evaluation<'e> {
         for step in std::iter::once(step).chain(rest) {
             let mut next = Vec::new();
             for holder in holders {
-                self.give(holder, step, question, &mut |value| {
-                    next.extend(match value {
-                        Value::Text(_) => None,
-                        Value::User(who) => Some(Holder::User(who)),
-                        Value::Resource(what) => Some(Holder::Resource(what)),
-                    });
-                    false
-                })?;
+                match self.one(holder, step, question) {
+                    One::Nothing => self.step()?,
+                    One::Holder(one) => {
+                        self.step()?;
+                        next.push(one);
+                    }
+                    One::Several => {
+                        self.give(holder, step, question, &mut |value| {
+                            next.extend(if let Value::Resource(what) = value {
+                                Some(Holder::Resource(what))
+                            } else {
+                                None
+                            });
+                            false
+                        })?;
+                    }
+                }
             }
             next.sort_unstable();
             next.dedup();
@@ -122,7 +134,8 @@ impl<'e> Evaluation<'e> {
     ) -> Result<bool, Failed> {
         let mut failed = self.step();
         let mut counted = |value| {
-            failed = self.step();
+            let length = if let Value::Text(text) = &value { text.len() } else { 0 };
+            failed = self.spend((length / STEP_BYTES).saturating_add(1));
             failed.is_err() || found(value)
         };
         let stopped = match (holder, step) {
