@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
-use qsec_authz::{Action, Policy, PolicyError, Request, ResourceRef, Snapshot, Subject};
+use qsec_authz::{Action, Diff, Lint, Policy, PolicyError, Request, ResourceRef, Snapshot, Subject};
 use serde_json::{Value, json};
 
 use crate::naive;
@@ -521,4 +521,72 @@ fn rule_grants_without_a_capability_and_under_the_ceiling() {
     assert_eq!((&denied["code"], &denied["missing"]), (&json!("scope"), &json!(["admin.apps:read", "apps:read"])));
     let denied = decide("export_data", "admin", json!(["apps"]));
     assert_eq!((&denied["code"], &denied["missing"]), (&json!("scope"), &json!(["admin.apps"])));
+}
+
+#[test]
+fn lint_finds_the_traps() {
+    let rule = |name: &str, filter: &str, actions: Value, context: &str, condition: &str| json!({"name": name, "filter": filter, "actions": actions, "context": context, "condition": condition});
+    let mut off = rule("off", "*", json!(8191), "both", "true");
+    off["disabled"] = json!(true);
+    let rules = json!([
+        off,
+        rule("first", "App_*,Stream_*", json!(["read"]), "both", "user.group = \"a\""),
+        rule("again", "Stream , App", json!(2), "both", " USER.group=\"a\" "),
+        rule("other case", "App_*,Stream_*", json!(["read"]), "both", "user.group = \"A\""),
+        rule("open", "App*", json!(["read", "update"]), "hub", "((TRUE))"),
+        rule("inside", "App.Object_x*, App_1", json!(["update"]), "hub", "resource.@a !== \"x\""),
+        rule("both sides", "App_*", json!(["update"]), "both", "resource.name != \"x\""),
+        rule("never", "Tag_*", json!(["read"]), "both", "(false)"),
+        rule("many", "Tag_*", json!(["read"]), "both", "true and !(\"x\" != resource.owner.roles)"),
+        rule("all", "Theme_*", json!(["read"]), "both", " \n"),
+    ]);
+    let text = json!({"version": 1, "tenants": {"t": {"rules": rules, "roles": {"Spare": []}}}}).to_string();
+    let lint = Lint::of(&Policy::parse(&text).expect("policy"));
+    let found: Vec<_> = lint.findings().iter().map(|finding| (finding.code(), finding.place())).collect();
+    assert_eq!(
+        found,
+        [
+            ("duplicate_rule", "again"),
+            ("not_equal_multivalued", "inside"),
+            ("not_equal_multivalued", "many"),
+            ("rule_allows_everyone", "all"),
+            ("rule_allows_everyone", "open"),
+            ("rule_never_matches", "never"),
+            ("shadowed_rule", "inside"),
+            ("unused_role", "Spare"),
+        ]
+    );
+}
+
+#[test]
+fn rule_sees_a_resource_in_its_target() {
+    let rules = json!([
+        rule_of("leave", "change_space", "resource.space.Empty()"),
+        rule_of("arrive", "create", r#"resource.space = "lab" and resource.owner = user"#),
+    ]);
+    let text = json!({"version": 1, "tenants": {"t": {"rules": rules, "model": "enterprise",
+        "spaces": {"lab": {"type": "shared"}, "vault": {"type": "shared"}},
+        "resources": {"a": {"type": "App", "owner": "u"}, "nobodys": {"type": "App"}}}}});
+    let snapshot = Policy::parse(&text.to_string()).expect("policy").compile().expect("compiles");
+    let moves = |resource: &str, space: &str| {
+        let request = Request::new("t", &Subject::user("u"), Action::ChangeSpace, ResourceRef::id(resource));
+        snapshot.decide(&request.target(space))
+    };
+    assert_eq!(moves("a", "lab").by(), ["rule:arrive", "rule:leave"]);
+    assert_eq!(moves("a", "vault").code(), "no_grant");
+    // Moving makes nobody an owner.
+    assert_eq!(moves("nobodys", "lab").code(), "no_grant");
+}
+
+#[test]
+fn difference_of_two_policies_counts_rules() {
+    let policy = |condition: &str| {
+        let rule = json!({"name": "r", "filter": "App_*", "actions": ["read"], "condition": condition});
+        let text = json!({"version": 1, "tenants": {"t": {"model": "enterprise", "users": {"u": {"groups": ["g"]}, "v": {}},
+            "resources": {"a": {"type": "App"}}, "rules": [rule]}}});
+        Policy::parse(&text.to_string()).expect("policy")
+    };
+    let diff = Diff::between(&policy("user.group = \"g\""), &policy("user.userId = \"V\"")).expect("compiles");
+    let changes: Vec<_> = diff.changes().iter().map(|one| (one.user(), one.action(), one.is_gain())).collect();
+    assert_eq!(changes, [("u", "read", false), ("v", "read", true)]);
 }
