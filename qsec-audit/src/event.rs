@@ -4,6 +4,7 @@ mod actor;
 mod draft;
 mod id;
 pub(crate) mod leaf;
+mod line;
 mod prepare;
 
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ pub use actor::{Actor, ActorType, AuthType, Class, Outcome};
 pub use draft::{Draft, SchemaError};
 pub use id::EventId;
 pub(crate) use id::Ids;
+pub use line::DraftError;
 #[cfg(test)]
 pub(crate) use prepare::is_event_name;
 pub(crate) use prepare::{Prepared, encode_time};
@@ -204,7 +206,7 @@ impl Event {
         self
     }
 
-    /// When it happened, if not now.
+    /// When it happened, if not now; an event of the future is not recorded.
     pub const fn at(mut self, time: SystemTime) -> Self {
         self.time = Some(time);
         self

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
@@ -29,6 +29,9 @@ pub(crate) struct Entry {
 
 pub(crate) trait FileSystem: Send + Sync + Debug {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Reads a file in place of what the buffer holds: pages that were touched once need not be touched again.
+    fn read_into(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()>;
+    fn length(&self, path: &Path) -> io::Result<u64>;
     /// Entries in the order of their names.
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>>;
     fn is_writable_by_others(&self, path: &Path) -> io::Result<bool>;
@@ -47,17 +50,28 @@ pub(crate) trait FileSystem: Send + Sync + Debug {
 /// What the name of a file ends with until it is renamed into place.
 pub(crate) const UNFINISHED: &str = ".new";
 
-/// Replaces a file as a whole: whoever reads sees the old bytes or the new ones.
+/// Replaces a file as a whole, durably: whoever reads sees the old bytes or the new ones.
 pub(crate) fn replace(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    rename_into(fs, path, bytes, true)?;
+    path.parent().map_or(Ok(()), |folder| fs.sync_folder(folder))
+}
+
+/// As [`replace`], without a sync: after a crash of the machine it may be the old file, the new one, or a part of it.
+pub(crate) fn place(fs: &dyn FileSystem, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    rename_into(fs, path, bytes, false)
+}
+
+fn rename_into(fs: &dyn FileSystem, path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(UNFINISHED);
     let unfinished = Path::new(&name);
     let mut file = fs.create(unfinished)?;
     file.append(bytes)?;
-    file.sync()?;
+    if sync {
+        file.sync()?;
+    }
     drop(file);
-    fs.rename(unfinished, path)?;
-    path.parent().map_or(Ok(()), |folder| fs.sync_folder(folder))
+    fs.rename(unfinished, path)
 }
 
 /// The real one.
@@ -105,12 +119,23 @@ impl FileSystem for Disk {
         std::fs::read(path)
     }
 
+    fn read_into(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+        bytes.clear();
+        File::open(path)?.read_to_end(bytes).map(drop)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        std::fs::metadata(path).map(|metadata| metadata.len())
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         let mut entries = std::fs::read_dir(path)?
             .map(|entry| {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                Ok(Entry { name, folder: entry.file_type()?.is_dir() })
+                // One that went since, renamed into its place by who appends, is a file of that name.
+                let folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+                Ok(Entry { name, folder })
             })
             .collect::<io::Result<Vec<_>>>()?;
         entries.sort_unstable();

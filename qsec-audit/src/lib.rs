@@ -69,6 +69,7 @@ pub mod catalogue;
 mod event;
 mod fs;
 pub mod head;
+mod keyed;
 mod log;
 pub mod merkle;
 mod name;
@@ -78,7 +79,7 @@ mod value;
 mod verify;
 mod wal;
 
-pub use event::{Actor, ActorType, AuthType, Class, Draft, Event, EventId, Outcome, SchemaError};
+pub use event::{Actor, ActorType, AuthType, Class, Draft, DraftError, Event, EventId, Outcome, SchemaError};
 pub use head::{Head, HeadStore, StoreError};
 pub use log::{
     Entry, Log, LogKeys, OpenLogError, Pending, ProveError, Proven, ReadLogError, Receipt, RecordError, Recovery,

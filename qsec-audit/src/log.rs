@@ -1,10 +1,12 @@
 //! The log: what is recorded is durable when its receipt is given, and provable ever after.
 
+mod cache;
 mod commit;
 mod drops;
 mod error;
 mod keys;
 mod open;
+mod places;
 mod prove;
 mod receipt;
 mod round;
@@ -14,6 +16,8 @@ mod writer;
 
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 mod tamper;
 #[cfg(test)]
@@ -26,6 +30,7 @@ use std::time::SystemTime;
 pub use error::{OpenLogError, ProveError, ReadLogError, RecordError};
 pub use keys::{LogKeys, SealerError, StateSealer, danger};
 pub use open::Recovery;
+pub(crate) use places::{Place, Places};
 pub use prove::Proven;
 pub use receipt::{Pending, Receipt};
 pub(crate) use seen::{fingerprint, keep_recent};
@@ -103,7 +108,7 @@ impl Log {
     ///
     /// # Errors
     /// [`RecordError::Unavailable`] or [`RecordError::NoRoom`] (`audit_unavailable`), [`RecordError::DuplicateEventId`],
-    /// [`RecordError::Closed`].
+    /// [`RecordError::TimeInFuture`], [`RecordError::Closed`].
     pub fn record(&self, event: Event, now: SystemTime) -> Result<Pending, RecordError> {
         self.shared.record(event, now).map(|accepted| Pending::new(Arc::clone(&self.shared), accepted))
     }

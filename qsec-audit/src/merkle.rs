@@ -23,7 +23,7 @@ mod subtree;
 
 use ring::digest;
 
-pub(crate) use edge::{Edge, TILE_BYTES, Tile, hash_in_tile, tile_of};
+pub(crate) use edge::{Edge, Tile, hash_in_tile, tile_of};
 pub use path::{InvalidPath, verify_consistency, verify_inclusion};
 pub(crate) use path::{consistency_path, inclusion_path, subtree_root};
 pub use subtree::{verify_subtree_consistency, verify_subtree_inclusion};

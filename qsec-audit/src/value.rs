@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 pub use parse::ValueError;
+pub(crate) use parse::unescape;
 
 /// Largest magnitude of an integer: 2^53 - 1, what a double holds exactly (RFC 8259 section 6, RFC 7493 section 2.2).
 pub(crate) const MAX_INTEGER: i64 = (1 << 53) - 1;
@@ -146,13 +147,19 @@ impl Object {
     /// The canonical JSON of this object (RFC 8785).
     #[must_use]
     pub fn encode(&self) -> String {
-        let mut out = String::new();
+        /// What most data takes: allocated once.
+        const USUAL: usize = 256;
+        let mut out = String::with_capacity(USUAL);
         self.write(&mut out);
         out
     }
 
     pub(crate) fn remove(&mut self, name: &str) -> Option<Value> {
         self.position(name).ok().map(|found| self.members.remove(found).1)
+    }
+
+    pub(crate) fn into_members(self) -> impl Iterator<Item = (String, Value)> {
+        self.members.into_iter().map(|(name, value)| (name.into_owned(), value))
     }
 
     pub(crate) fn members_mut(&mut self) -> &mut Vec<(Cow<'static, str>, Value)> {
@@ -203,12 +210,38 @@ fn write_unsigned(number: u64, out: &mut String) {
 /// RFC 8785 section 3.2.2.2: the two-character escapes where they exist, `\u00xx` for other control characters, all else as it is.
 pub(crate) fn write_text(text: &str, out: &mut String) {
     out.push('"');
-    if text.bytes().any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        text.chars().for_each(|c| write_escaped(c, out));
-    } else {
+    if is_plain(text) {
         out.push_str(text);
+    } else {
+        text.chars().for_each(|c| write_escaped(c, out));
     }
     out.push('"');
+}
+
+/// Whether a text stands in JSON as it is.
+pub(crate) fn is_plain(text: &str) -> bool {
+    plain_length(text.as_bytes()) == text.len()
+}
+
+/// How many bytes are before the first that JSON escapes, or that ends a string. Eight at a time: most of a log is such text.
+pub(crate) fn plain_length(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const HIGH: u64 = u64::from_le_bytes([0x80; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    let mut at = 0usize;
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        // The high bit of every byte below `least`; beyond the lowest such byte a borrow may set more.
+        let below = |word: u64, least: u8| word.wrapping_sub(ONES.wrapping_mul(u64::from(least))) & !word & HIGH;
+        let is = |byte: u8| below(word ^ ONES.wrapping_mul(u64::from(byte)), 1);
+        let found = below(word, 0x20) | is(b'"') | is(b'\\');
+        if found != 0 {
+            return at.saturating_add(usize::try_from(found.trailing_zeros() / 8).unwrap_or_default());
+        }
+        at = at.saturating_add(8);
+    }
+    let plain = |byte: &&u8| **byte >= 0x20 && **byte != b'"' && **byte != b'\\';
+    at.saturating_add(rest.iter().take_while(plain).count())
 }
 
 fn write_escaped(c: char, out: &mut String) {
@@ -322,6 +355,14 @@ mod tests {
         let object: Object = names.iter().map(|name| ((*name).to_owned(), Value::Null)).collect();
         let order: Vec<&str> = object.iter().map(|(name, _)| name).collect();
         assert_eq!(order, ["\r", "1", "\u{80}", "\u{f6}", "\u{20ac}", "\u{1f600}", "\u{fb33}"]);
+    }
+
+    proptest! {
+        #[test]
+        fn plain_text_ends_where_a_byte_by_byte_reader_ends_it(bytes in prop::collection::vec(prop_oneof![8 => any::<u8>(), 1 => 0u8..0x25, 1 => Just(b'\\')], 0..40)) {
+            let slow = bytes.iter().take_while(|byte| **byte >= 0x20 && **byte != b'"' && **byte != b'\\').count();
+            prop_assert_eq!(plain_length(&bytes), slow);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Checking a log folder from its bytes alone.
 
+mod before;
 mod cover;
 mod finding;
 mod report;

@@ -95,13 +95,14 @@ mod tests {
             digest: sha256(&[&part]),
         });
         let first = MacKey::from_bytes(&[0x42; 32]).next();
-        let (frame, chained) = builder.seal(1, micros(created) + 1_000_000, &chained, &first, &log_id).unwrap();
+        let chained = builder.seal(1, micros(created) + 1_000_000, &chained, &first, &log_id).unwrap();
+        let frame = builder.bytes();
         assert_eq!(frame.len(), 999);
         assert_eq!(hex::encode(chained), "2314f39711e6a814c9e2a3b7798daab7749e6ee1c0dad17a695388f3246cbee9");
-        let read = Frame::parse(&frame).unwrap();
+        let read = Frame::parse(frame).unwrap();
         assert_eq!(hex::encode(read.mac), "8c1c3dd4eaf4d945f3e0f68829745775e8a37e5ef582ea90199db775df89c4fe");
         assert_eq!(hex::encode(&frame[991..995]), "ca9283a3");
-        assert_eq!(hex::encode(sha256(&[&frame])), "e837d002852db1a4c182a567158d3d93b7bf355fd484eb026188adc65ec23827");
+        assert_eq!(hex::encode(sha256(&[frame])), "e837d002852db1a4c182a567158d3d93b7bf355fd484eb026188adc65ec23827");
         assert_eq!((read.commit, read.records.len(), read.records[2].subject), (1, 3, "u-7"));
     }
 }

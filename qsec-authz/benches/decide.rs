@@ -8,7 +8,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use qsec_authz::{Action, Policy, Request, Resource, ResourceRef, Snapshot, Subject};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 const USERS: usize = 10_000;
 const SPACES: usize = 1_000;
@@ -97,5 +97,73 @@ fn lists(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decisions, lists);
+/// 57 rules in the shape of the product's own: a test of type, one of role or group, often one of the resource or of another
+/// right. The default rules are read from the worked cases; others of their shape fill up.
+fn defaults() -> Policy {
+    let cases: Value = serde_json::from_str(include_str!("../tests/data/rules.json")).expect("cases");
+    let mut policy = cases["policies"]["defaults"].clone();
+    let rules = policy["tenants"]["acme"]["rules"].as_array_mut().expect("rules");
+    for (number, type_name) in
+        (0..).zip(["App", "App.Object", "Stream", "DataConnection", "ReloadTask", "Tag"].iter().cycle())
+    {
+        if rules.len() == 57 {
+            break;
+        }
+        let condition = match number % 3 {
+            0 => format!(r#"user.roles = "Role-{number}""#),
+            1 => format!(r#"user.group = "group-{number}" and resource.@Team = user.@Team"#),
+            _ => format!(r#"resource.type = "kind-{number}" and resource.app.HasPrivilege("read")"#),
+        };
+        rules.push(json!({"name": format!("rule {number}"), "filter": format!("{type_name}_*"),
+            "actions": ["read", "update", "delete"], "condition": condition}));
+    }
+    let groups: Vec<String> = (0..10).map(|n| format!("group-{}", n * 3 + 1)).collect();
+    policy["tenants"]["acme"]["users"]["bob"]["groups"] = json!(groups);
+    Policy::parse(&policy.to_string()).expect("policy")
+}
+
+/// 10,000 rules, all of the same types and actions: 5,000 teams with a rule for their apps and one for what their lead may do.
+fn many() -> Policy {
+    let mut rules = Vec::new();
+    for team in 0..5_000 {
+        rules.push(json!({"name": format!("team {team}"), "filter": "App_*", "actions": ["read", "update"],
+            "condition": format!(r#"user.group = "team-{team}" and resource.@Team = "team-{team}" and !(resource.locked = "true")"#)}));
+        rules.push(json!({"name": format!("lead {team}"), "filter": "App*", "actions": 15,
+            "condition": format!(r#"(user.roles = "lead-{team}" or user.userId = "boss-{team}") and resource.@Team = "team-{team}""#)}));
+    }
+    let groups: Vec<String> = (0..10).map(|n| format!("team-{}", n * 499)).collect();
+    let tenant = json!({"model": "enterprise", "users": {"ana": {"groups": groups, "roles": ["lead-7"]}}, "rules": rules, "resources": {
+        "mine": {"type": "App", "custom": {"Team": "team-2495"}}, "theirs": {"type": "App", "custom": {"Team": "team-1"}}}});
+    Policy::parse(&json!({"version": 1, "tenants": {"acme": tenant}}).to_string()).expect("policy")
+}
+
+fn rules(criterion: &mut Criterion) {
+    let ask = |snapshot: &Snapshot, user: &str, resource: &str, by: &[&str]| {
+        let request = Request::new("acme", &Subject::user(user), Action::Read, ResourceRef::id(resource));
+        assert_eq!(snapshot.decide(&request).by(), by);
+        request
+    };
+    let (defaults, many) = (defaults(), many());
+    let few = defaults.compile().expect("compiles");
+    let lots = many.compile().expect("compiles");
+    // Bob reads a sheet because its app's stream may be read; the draft is looked at by every rule that could grant it.
+    let sheet = ask(&few, "bob", "pubsheet", &["rule:Stream"]);
+    let draft = ask(&few, "bob", "draft", &[]);
+    let mine = ask(&lots, "ana", "mine", &["rule:team 2495"]);
+    let theirs = ask(&lots, "ana", "theirs", &[]);
+    let mut group = criterion.benchmark_group("decide");
+    group.bench_function("rules57", |bencher| bencher.iter(|| few.decide(black_box(&sheet))));
+    group.bench_function("rules57_denied", |bencher| bencher.iter(|| few.decide(black_box(&draft))));
+    group.bench_function("rules10000", |bencher| bencher.iter(|| lots.decide(black_box(&mine))));
+    group.bench_function("rules10000_denied", |bencher| bencher.iter(|| lots.decide(black_box(&theirs))));
+    group.finish();
+    let mut group = criterion.benchmark_group("compile");
+    group.sample_size(20);
+    group.bench_function("rules10000", |bencher| bencher.iter(|| many.compile()));
+    let text = many.to_json();
+    group.bench_function("parse_rules10000", |bencher| bencher.iter(|| Policy::parse(black_box(&text))));
+    group.finish();
+}
+
+criterion_group!(benches, decisions, lists, rules);
 criterion_main!(benches);

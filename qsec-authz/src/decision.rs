@@ -160,12 +160,18 @@ impl Allowed {
         self.tenant.version
     }
 
-    /// The grants that allow it, sorted: `default`, `personal`, `role:NAME`, `space:ROLE@SPACE`.
+    pub(crate) fn sides(&self) -> (Option<Side>, Option<Side>) {
+        (Some(self.source), self.target)
+    }
+
+    /// The grants that allow it, sorted: `default`, `personal`, `role:NAME`, `rule:NAME`, `space:ROLE@SPACE`.
     pub fn by(&self) -> Vec<String> {
         let principal = Principal::new(&self.tenant, self.subject());
         let mut sources = BTreeSet::new();
         for side in [Some(&self.source), self.target.as_ref()].into_iter().flatten() {
             name_sources(&self.tenant, &principal, side, &mut sources);
+            let rules = self.tenant.rules_granting(&self.request, side);
+            sources.extend(rules.iter().map(|name| format!("rule:{name}")));
         }
         sources.into_iter().collect()
     }
@@ -298,6 +304,11 @@ impl Denied {
     /// Why.
     pub fn code(&self) -> DenyCode {
         self.code
+    }
+
+    /// The side that was refused, if grants were looked for.
+    pub(crate) fn sides(&self) -> (Option<Side>, Option<Side>) {
+        (self.side, None)
     }
 
     /// What would have helped, sorted: roles, capabilities or scopes, by the code. For the administrator's eyes: it

@@ -9,6 +9,32 @@ use crate::request::Request;
 use crate::snapshot::TenantSnapshot;
 use crate::snapshot::principal::Principal;
 
+/// Why a rule did or did not help, in the order in which they are looked at; of several sides the furthest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reason {
+    Disabled,
+    Context,
+    Filter,
+    Action,
+    Condition,
+    Error,
+    Match,
+}
+
+impl Reason {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Context => "context",
+            Self::Filter => "filter",
+            Self::Action => "action",
+            Self::Condition => "condition",
+            Self::Error => "error",
+            Self::Match => "match",
+        }
+    }
+}
+
 /// A decision, and what the policy knows about the one who asked.
 ///
 /// ```
@@ -42,7 +68,9 @@ impl Explanation {
         if let Some(tenant) = tenant {
             roles.extend(Principal::new(tenant, request.subject()).role_names().map(str::to_owned));
         }
-        Self { decision, rules: BTreeMap::new(), groups, roles }
+        let rules = tenant.map(|tenant| tenant.reasons(request, &decision)).unwrap_or_default();
+        let rules = rules.into_iter().map(|(name, reason)| (name, reason.as_str())).collect();
+        Self { decision, rules, groups, roles }
     }
 
     /// The decision.
@@ -55,7 +83,8 @@ impl Explanation {
         self.decision
     }
 
-    /// Why each rule did or did not help; none until a tenant with rules can be compiled.
+    /// Why each rule did or did not help: the first that applies of `disabled`, `context`, `filter`, `action`, `condition` (it is
+    /// false), `error` (it cannot be said) and `match`. None if the decision ended before rules were asked.
     pub fn rules(&self) -> impl Iterator<Item = (&str, &'static str)> {
         self.rules.iter().map(|(name, why)| (name.as_str(), *why))
     }

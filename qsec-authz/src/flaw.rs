@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::rule::Malformed;
+
 /// A place in a text.
 ///
 /// ```
@@ -100,6 +102,74 @@ impl fmt::Display for Flaw {
     }
 }
 
+/// What is wrong with a security rule, and where in its condition.
+///
+/// ```
+/// use qsec_authz::{Policy, PolicyError};
+/// let text = r#"{"version":1,"tenants":{"acme":{"rules":[
+///     {"name":"sales","filter":"App_*","actions":["read"],"condition":"user.group \"Sales\""}]}}}"#;
+/// let Err(PolicyError::BadRule(flaw)) = Policy::parse(text) else { panic!("read") };
+/// assert_eq!((flaw.tenant(), flaw.rule(), flaw.line(), flaw.column()), ("acme", "sales", 1, 12));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleFlaw {
+    tenant: String,
+    rule: String,
+    message: String,
+    hint: Option<String>,
+    position: Position,
+}
+
+impl RuleFlaw {
+    pub(crate) fn new(tenant: &str, rule: &str, condition: &str, malformed: Malformed) -> Self {
+        Self {
+            tenant: tenant.to_owned(),
+            rule: rule.to_owned(),
+            message: malformed.message,
+            hint: malformed.hint,
+            position: Position::locate(condition, malformed.at),
+        }
+    }
+
+    /// The tenant.
+    pub fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    /// The name of the rule.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What is wrong, in words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What may help, if anything is known to.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The line of the condition, from 1. What is wrong outside the condition is at line 1, column 1.
+    pub fn line(&self) -> usize {
+        self.position.line
+    }
+
+    /// The column in Unicode scalar values, from 1.
+    pub fn column(&self) -> usize {
+        self.position.column
+    }
+}
+
+impl fmt::Display for RuleFlaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tenant, rule, message, position, .. } = self;
+        write!(f, "{message}, line {} column {} of rule `{rule}`, tenant `{tenant}`", position.line, position.column)?;
+        if let Some(hint) = &self.hint { write!(f, ": {hint}") } else { Ok(()) }
+    }
+}
+
 /// A flaw whose place is still an offset, because whoever found it does not hold the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault {
@@ -109,11 +179,13 @@ pub(crate) struct Fault {
     pub(crate) at: Option<usize>,
     /// Not JSON or TOML at all, rather than a wrong value in it.
     pub(crate) syntax: bool,
+    /// The flaw of a security rule, in place of all the others.
+    pub(crate) rule: Option<Box<RuleFlaw>>,
 }
 
 impl Fault {
     pub(crate) fn syntax(message: impl Into<String>, at: usize) -> Self {
-        Self { message: message.into(), path: String::new(), hint: None, at: Some(at), syntax: true }
+        Self { message: message.into(), path: String::new(), hint: None, at: Some(at), syntax: true, rule: None }
     }
 
     /// Well-formed, but more than this reader takes, or the same thing twice.
@@ -122,7 +194,11 @@ impl Fault {
     }
 
     pub(crate) fn value(message: impl Into<String>, path: String) -> Self {
-        Self { message: message.into(), path, hint: None, at: None, syntax: false }
+        Self { message: message.into(), path, hint: None, at: None, syntax: false, rule: None }
+    }
+
+    pub(crate) fn rule(flaw: RuleFlaw) -> Self {
+        Self { rule: Some(Box::new(flaw)), ..Self::value("", String::new()) }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

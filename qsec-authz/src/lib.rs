@@ -1,9 +1,8 @@
 //! May this principal do this here, and on which rows and fields?
 //!
-//! Roles, permissions, spaces and scopes of a multi-tenant analytics platform, decided from a policy that people can
-//! read: deny by default, every answer with its reasons. This crate does **not** authenticate (a [`Subject`] is plain
-//! data; whoever builds it has proved who it is), reads no clock, file or network, and does not yet evaluate security
-//! rules: a tenant that has them does not compile ([`PolicyError::RulesUnsupported`]).
+//! Roles, permissions, spaces, scopes and security rules of a multi-tenant analytics platform, decided from a policy that
+//! people can read: deny by default, every answer with its reasons. This crate does **not** authenticate (a [`Subject`] is
+//! plain data; whoever builds it has proved who it is) and reads no clock, file or network.
 //!
 //! ```
 //! use qsec_authz::{Action, Decision, Policy, Request, ResourceRef, Subject};
@@ -44,9 +43,60 @@
 //!    has no roles of its own; the groups of its token and the user default count.
 //! 3. The resource exists in this tenant, else [`DenyCode::ResourceUnknown`].
 //! 4. No restrictive role forbids it, else [`DenyCode::Restricted`].
-//! 5. Tenant roles, permissions, personal content and space roles grant it, at least one, else [`DenyCode::NoGrant`].
-//! 6. Grants whose capability is missing are dropped; none left is [`DenyCode::Capability`].
+//! 5. Tenant roles, permissions, personal content, space roles and security rules grant it, at least one, else
+//!    [`DenyCode::NoGrant`]. In a tenant of [`Model::Enterprise`] only rules do, and steps 4 and 6 do not apply.
+//! 6. Grants whose capability is missing are dropped, never those of rules; none left is [`DenyCode::Capability`].
 //! 7. Grants that the token's scopes do not admit are dropped; none left is [`DenyCode::Scope`].
+//!
+//! # Security rules
+//!
+//! A rule allows *actions* on the resources that its *filter* names, provided that its *condition* holds:
+//!
+//! ```
+//! use qsec_authz::{Action, Policy, Request, ResourceRef, Subject};
+//!
+//! let policy = Policy::parse(r#"
+//!     version = 1
+//!     [tenants.acme.resources.q3]
+//!     type = "App"
+//!     custom = { Team = ["Sales", "Finance"] }
+//!     [[tenants.acme.rules]]
+//!     name = "teams"
+//!     filter = "App_*"
+//!     actions = ["read", "export_data"]
+//!     condition = 'user.group = resource.@Team and !(user.environment.device = "phone")'
+//! "#)?.compile()?;
+//! let ana = Subject::user("ana").groups(["finance"]);
+//! let request = Request::new("acme", &ana, Action::Read, ResourceRef::id("q3"));
+//! assert_eq!(policy.decide(&request).by(), ["rule:teams"]);
+//! let on_the_way = policy.explain(&request.clone().environment("device", "phone"));
+//! assert!(on_the_way.rules().eq([("teams", "condition")]));
+//! # Ok::<(), qsec_authz::PolicyError>(())
+//! ```
+//!
+//! | in a rule | means |
+//! |---|---|
+//! | `filter` | patterns of `Type_id`, separated by commas: `*`, `App_*`, `App_q3`; `App*` is `App.Object` too. Case counts |
+//! | `actions` | names, or their sum: 1 create, 2 read, 4 update, 8 delete, 16 export, 32 publish … 4096 approve |
+//! | `context` | `both`, `hub` (with embedded content and programs), `admin` |
+//! | `user.…` | `userId`, `userDirectory`, `name`, `group`, `roles`, `environment.X`, custom property `@X`, attributes |
+//! | `resource.…` | `id`, `name`, `resourcetype`, `resourcefilter`, `owner`, `space`, `app`, `stream`, links, `@X`, attributes |
+//! | `=` `!=` | any value of the left equals (differs from) any of the right, in lower case; `==` `!==` with case |
+//! | `like` `matches` | a pattern of `*`; a regular expression, anchored. Both without case |
+//! | `HasPrivilege("read")` | the requester is granted that on the resource, by whatever means |
+//! | `IsAnonymous()` `IsOwned()` `Empty()` | nobody is signed in; it has an owner; there is no value |
+//! | `and` `or` `not` | also `&&`, `\|\|`, `!`; `not` binds tightest, then `and` |
+//!
+//! - **Rules only grant.** None takes anything away, and their order means nothing. To restrict, narrow or disable the rule that
+//!   grants too much.
+//! - **Many values, no value.** A path has as many values as there are groups, roles, links …; a missing attribute and an empty
+//!   text have none, and every comparison with nothing is false, `!=` too. `user.group != "Guests"` is true for whoever has any
+//!   other group: write `!(user.group = "Guests")`. [`Lint`] finds it.
+//! - **A malformed rule, even a disabled one, makes the policy malformed**: [`PolicyError::BadRule`] with line and column.
+//! - **What cannot be said is denied.** A rule that asks whether it grants what it is about to grant, or leads more than 16
+//!   questions deep, fails, and a question that found no grant where a rule failed fails too: `!resource.HasPrivilege(…)` in a
+//!   circle never opens anything. [`Snapshot::explain`] calls it `error`.
+//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups.
 //!
 //! # Guarantees and limits
 //!
@@ -56,7 +106,12 @@
 //! - What a policy refers to must exist; a name that no table knows makes it malformed. Half a policy is never used.
 //! - Texts of strangers are bounded ([`MAX_POLICY_BYTES`], [`MAX_TOML_BYTES`], [`MAX_REQUEST_BYTES`],
 //!   [`MAX_NAME_BYTES`]) and never make this crate panic.
-//! - A snapshot is immutable; a decision takes one look-up each of tenant, user and resource, whatever their number.
+//! - Rules are bounded by [`MAX_RULES`], [`MAX_CONDITION_BYTES`], 64 levels of nesting, 256 regular expressions a tenant, and
+//!   1,000,000 steps a decision: one that needs more denies what it has not found by then. Regular expressions run in linear
+//!   time.
+//! - A snapshot is immutable; a decision takes one look-up each of tenant, user and resource, whatever their number. Rules are
+//!   asked only where nothing else grants; they are found by type, action and the groups, roles, id and directory that their
+//!   condition cannot do without.
 //!
 //! # Features
 //!
@@ -92,6 +147,7 @@ mod live;
 mod policy;
 mod request;
 mod resource;
+mod rule;
 pub mod section;
 mod snapshot;
 pub mod store;
@@ -102,12 +158,13 @@ pub use action::Action;
 pub use decision::{Allowed, Decision, Denied, DenyCode};
 pub use diff::{Change, Diff};
 pub use explanation::Explanation;
-pub use flaw::{Flaw, Position};
+pub use flaw::{Flaw, Position, RuleFlaw};
 pub use lint::{Finding, Lint};
 pub use live::LivePolicy;
 pub use policy::{MAX_POLICY_BYTES, MAX_TOML_BYTES, Model, Policy, PolicyError, Tenant, TenantStatus};
 pub use request::{Context, MAX_REQUEST_BYTES, Request, RequestError, ResourceRef, Subject};
 pub use resource::{AttributeValue, MAX_NAME_BYTES, Resource};
+pub use rule::{MAX_CONDITION_BYTES, MAX_RULES};
 pub use snapshot::Snapshot;
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
 pub use tables::client_scopes;

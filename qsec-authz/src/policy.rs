@@ -1,13 +1,15 @@
 //! The policy: what a file or a store says, checked as a whole.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
 use crate::bits::{Bit, Set};
 use crate::document::{self, Node};
-use crate::flaw::{Fault, Flaw};
+use crate::flaw::{Fault, Flaw, RuleFlaw};
 use crate::resource::{AttributeValue, Attributes, Resource};
+use crate::rule::ReadRule;
 use crate::snapshot::Snapshot;
 use crate::store::{PolicyEntry, StoredPolicy};
 use crate::tables::{Permission, SpaceRole, SpaceType};
@@ -26,6 +28,8 @@ pub const MAX_TOML_BYTES: usize = 8 * 1024 * 1024;
 /// use qsec_authz::Policy;
 /// assert_eq!(Policy::parse("{").unwrap_err().code(), "bad_json");
 /// assert_eq!(Policy::parse(r#"{"version":2,"tenants":{}}"#).unwrap_err().code(), "bad_policy");
+/// let rule = r#"{"version":1,"tenants":{"t":{"rules":[{"name":"r","filter":"*","actions":1,"condition":"maybe"}]}}}"#;
+/// assert_eq!(Policy::parse(rule).unwrap_err().code(), "bad_rule");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -36,19 +40,16 @@ pub enum PolicyError {
     /// The text is well-formed, and no policy.
     #[error("malformed policy: {0}")]
     BadPolicy(Flaw),
-    /// The tenant has security rules, which this version of the crate keeps but cannot evaluate. Rules only grant, so
-    /// without them decisions would deny what the policy allows; a policy is used whole or not at all.
-    #[error("tenant `{tenant}` has security rules, the first is `{rule}`, and they cannot be evaluated")]
-    RulesUnsupported {
-        /// The tenant.
-        tenant: String,
-        /// Its first rule, or `persona:NAME`.
-        rule: String,
-    },
+    /// A security rule is malformed, a disabled one too. Half a policy is never used.
+    #[error("malformed rule: {0}")]
+    BadRule(RuleFlaw),
 }
 
 impl PolicyError {
     fn new(fault: Fault, text: Option<&str>) -> Self {
+        if let Some(flaw) = fault.rule {
+            return Self::BadRule(*flaw);
+        }
         if fault.syntax { Self::BadJson(fault.locate(text)) } else { Self::BadPolicy(fault.locate(text)) }
     }
 
@@ -57,15 +58,15 @@ impl PolicyError {
         match self {
             Self::BadJson(_) => "bad_json",
             Self::BadPolicy(_) => "bad_policy",
-            Self::RulesUnsupported { .. } => "rules_unsupported",
+            Self::BadRule(_) => "bad_rule",
         }
     }
 
-    /// What is wrong where.
+    /// What is wrong where; of a malformed rule, match the error itself.
     pub fn flaw(&self) -> Option<&Flaw> {
         match self {
             Self::BadJson(flaw) | Self::BadPolicy(flaw) => Some(flaw),
-            Self::RulesUnsupported { .. } => None,
+            Self::BadRule(_) => None,
         }
     }
 }
@@ -87,7 +88,8 @@ impl Policy {
     /// Reads a policy: JSON if its first character is `{`, else TOML.
     ///
     /// # Errors
-    /// [`PolicyError::BadJson`] if the text is neither, [`PolicyError::BadPolicy`] if it is no policy.
+    /// [`PolicyError::BadJson`] if the text is neither, [`PolicyError::BadPolicy`] if it is no policy,
+    /// [`PolicyError::BadRule`] if a security rule of it is malformed.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
         if text.trim_start().starts_with('{') { Self::parse_json(text) } else { Self::parse_toml(text) }
     }
@@ -153,9 +155,9 @@ impl Policy {
     /// Makes the immutable snapshot that decides.
     ///
     /// # Errors
-    /// [`PolicyError::RulesUnsupported`] if a tenant has security rules or personas.
+    /// None as yet: what a policy says was checked when it was read.
     pub fn compile(&self) -> Result<Snapshot, PolicyError> {
-        Snapshot::compile(self)
+        Ok(Snapshot::compile(self))
     }
 }
 
@@ -357,8 +359,8 @@ impl Serialize for SpaceRoles {
     }
 }
 
-/// A security rule as written; its filter, actions and condition are read by the rule engine.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+/// A security rule as written, and what was read in it.
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct Rule {
     pub(crate) name: String,
     pub(crate) filter: String,
@@ -369,6 +371,18 @@ pub(crate) struct Rule {
     pub(crate) context: Option<AttributeValue>,
     #[serde(skip_serializing_if = "is_default")]
     pub(crate) disabled: bool,
+    /// Shared, because a policy is cloned and conditions can be large.
+    #[serde(skip)]
+    pub(crate) read: Arc<ReadRule>,
+}
+
+/// What was read follows from what was written.
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { name, filter, actions, condition, context, disabled, read: _ } = self;
+        (name, filter, actions, condition) == (&other.name, &other.filter, &other.actions, &other.condition)
+            && (context, disabled) == (&other.context, &other.disabled)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -301,6 +301,11 @@ impl Request {
         self.0.target.as_deref()
     }
 
+    /// The requester's environment.
+    pub(crate) fn variables(&self) -> &BTreeMap<String, AttributeValue> {
+        &self.0.environment
+    }
+
     /// From where.
     pub fn from_context(&self) -> Context {
         self.0.context

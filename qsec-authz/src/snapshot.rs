@@ -6,16 +6,20 @@ use std::sync::Arc;
 use crate::decision::{Allowed, Decision, Denied, DenyCode};
 use crate::explanation::Explanation;
 use crate::hash::IdMap;
-use crate::policy::{Policy, PolicyError};
+use crate::policy::Policy;
 use crate::request::{Request, RequestError, Subject};
 use crate::visible::Visible;
 
 mod compile;
+mod condition;
+mod details;
+mod evaluate;
 mod judge;
 pub(crate) mod principal;
+mod rules;
 pub(crate) mod tenant;
 
-pub(crate) use judge::{Side, Stop, Verdict, owns};
+pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, owns};
 use principal::Principal;
 pub(crate) use tenant::TenantSnapshot;
 
@@ -38,12 +42,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(crate) fn compile(policy: &Policy) -> Result<Self, PolicyError> {
+    pub(crate) fn compile(policy: &Policy) -> Self {
         let mut tenants = IdMap::default();
         for (id, tenant) in &policy.tenants {
-            tenants.insert(Arc::from(id.as_str()), Arc::new(compile::tenant(tenant)?));
+            tenants.insert(Arc::from(id.as_str()), Arc::new(compile::tenant(tenant)));
         }
-        Ok(Self { tenants })
+        Self { tenants }
     }
 
     /// Whether this policy can answer the request: a resource that the caller describes may refer only to what the

@@ -9,7 +9,7 @@ use crate::bits::Bit;
 use crate::request::{Request, ResourceRef};
 use crate::snapshot::principal::Principal;
 use crate::snapshot::tenant::{Class, at};
-use crate::snapshot::{TenantSnapshot, owns};
+use crate::snapshot::{Answer, Resolved, TenantSnapshot, owns};
 
 /// Resources and spaces that a request was granted for, in the order of their ids.
 ///
@@ -32,19 +32,19 @@ pub struct Visible {
 /// What is known of a class: for things of others, and for one's own.
 #[derive(Debug, Clone, Copy, Default)]
 struct Judged {
-    other: Option<bool>,
-    own: Option<bool>,
+    other: Option<Answer>,
+    own: Option<Answer>,
 }
 
 /// What is known of classes in spaces where the principal is no member: they differ by kind, place and owner alone.
 #[derive(Debug)]
-struct Outside(Vec<Option<bool>>);
+struct Outside(Vec<Option<Answer>>);
 
 impl Outside {
     /// Room for 32 kinds, 8 places, own or not.
     const SIZE: usize = 32 * 8 * 2;
 
-    fn slot(&mut self, class: &Class, own: bool) -> Option<&mut Option<bool>> {
+    fn slot(&mut self, class: &Class, own: bool) -> Option<&mut Option<Answer>> {
         let row = class.kind.index().wrapping_mul(8).wrapping_add(class.place.index());
         let position = row.wrapping_mul(2).wrapping_add(u32::from(own));
         self.0.get_mut(usize::try_from(position).ok()?)
@@ -59,7 +59,7 @@ impl Visible {
     pub(crate) fn of(tenant: &Arc<TenantSnapshot>, request: &Request) -> Self {
         let principal = Principal::new(tenant, request.subject());
         let (Ok(()), Ok(target)) = (tenant.admit(&principal), tenant.target(request)) else { return Self::nothing() };
-        let judge = |class: &Class, own| tenant.class_granted(&principal, request, *class, own, target);
+        let mut rules = None;
         let memberships = principal.spaces(tenant.things.len());
         let mut outside = Outside(vec![None; Outside::SIZE]);
         let mut classes = vec![Judged::default(); tenant.classes.len()];
@@ -70,16 +70,24 @@ impl Visible {
         for (position, thing) in (0_u32..).zip(&tenant.things) {
             let own = owns(&principal, thing.owner, request.action());
             let Some(judged) = classes.get_mut(usize::try_from(thing.class).unwrap_or(usize::MAX)) else { continue };
+            let Some(class) = at(&tenant.classes, thing.class) else { continue };
+            let resolved = Resolved { thing: Some(position), class: *class, own, target };
             let known = if own { &mut judged.own } else { &mut judged.other };
-            let granted = known.get_or_insert_with(|| {
-                let Some(class) = at(&tenant.classes, thing.class) else { return false };
+            let answer = known.get_or_insert_with(|| {
                 let member = at(&memberships, class.space).copied().unwrap_or_default();
-                match outside.slot(class, own).filter(|_| !member) {
-                    Some(slot) => *slot.get_or_insert_with(|| judge(class, own)),
-                    None => judge(class, own),
+                let mut judge = || tenant.judge_class(&principal, request, resolved, &mut rules);
+                // Rules tell types apart that the tables do not.
+                match outside.slot(class, own).filter(|_| !member && tenant.rules.is_none()) {
+                    Some(slot) => *slot.get_or_insert_with(judge),
+                    None => judge(),
                 }
             });
-            if *granted {
+            let granted = match answer {
+                Answer::Yes => true,
+                Answer::No => false,
+                Answer::Each => tenant.weigh(&principal, request, resolved, &mut rules).is_ok(),
+            };
+            if granted {
                 things.push(position);
             }
         }
@@ -113,7 +121,7 @@ fn exclude_other_types(tenant: &TenantSnapshot, type_name: &str, classes: &mut [
     let wanted = tenant.type_names.iter().position(|name| **name == *type_name).and_then(|at| u32::try_from(at).ok());
     for (judged, class) in classes.iter_mut().zip(&tenant.classes) {
         if Some(class.type_name) != wanted {
-            *judged = Judged { other: Some(false), own: Some(false) };
+            *judged = Judged { other: Some(Answer::No), own: Some(Answer::No) };
         }
     }
 }

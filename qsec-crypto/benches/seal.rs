@@ -81,5 +81,50 @@ fn open(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, seal, open);
+/// The other formats at 1 KiB, beside the same AES-256-GCM alone.
+#[cfg(feature = "esdk")]
+fn esdk(criterion: &mut Criterion) {
+    use qsec_crypto::esdk::{RawAesKey, RawAesKeyring};
+
+    let keyring =
+        RawAesKeyring::new([RawAesKey::new("bench", "key", SecretKey::generate().unwrap()).unwrap()]).unwrap();
+    let (ring_key, plaintext) = (ring_key(), vec![0x5A; 1 << 10]);
+    let context = Context::from([("table", "orders"), ("row", "17")]);
+    let mut group = criterion.benchmark_group("seal-esdk");
+    group.throughput(Throughput::Bytes(1 << 10));
+    group.bench_function(BenchmarkId::new("1KiB", "qsec"), |bencher| {
+        bencher.iter(|| keyring.seal(black_box(&plaintext), &context).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("1KiB", "ring"), |bencher| {
+        bencher.iter(|| ring_seal(&ring_key, black_box(&plaintext)));
+    });
+    group.finish();
+
+    let (sealed, ring_sealed) = (keyring.seal(&plaintext, &context).unwrap(), ring_seal(&ring_key, &plaintext));
+    let mut group = criterion.benchmark_group("open-esdk");
+    group.throughput(Throughput::Bytes(1 << 10));
+    group.bench_function(BenchmarkId::new("1KiB", "qsec"), |bencher| {
+        bencher.iter(|| keyring.open(black_box(&sealed), &context).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("1KiB", "ring"), |bencher| {
+        bencher.iter(|| ring_open(&ring_key, black_box(&ring_sealed)));
+    });
+}
+
+fn compact(criterion: &mut Criterion) {
+    let (key, plaintext) = (key(), vec![0x5A; 1 << 10]);
+    let context = Context::from([("table", "orders"), ("row", "17")]);
+    let sealed = key.seal_compact_uncommitted(&plaintext, &context).unwrap();
+    criterion.bench_function("seal-compact/1KiB/qsec", |bencher| {
+        bencher.iter(|| key.seal_compact_uncommitted(black_box(&plaintext), &context).unwrap());
+    });
+    criterion.bench_function("open-compact/1KiB/qsec", |bencher| {
+        bencher.iter(|| key.open(black_box(&sealed), &context).unwrap());
+    });
+}
+
+#[cfg(not(feature = "esdk"))]
+fn esdk(_: &mut Criterion) {}
+
+criterion_group!(benches, seal, open, compact, esdk);
 criterion_main!(benches);

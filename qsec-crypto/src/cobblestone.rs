@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::kdf::{Broken, ExpandKey};
+use crate::refusal::Refusal;
 
 pub(crate) mod layout;
 #[cfg(test)]
@@ -22,42 +23,6 @@ const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
 /// What a message is bound to: the `context` of the specification, in pieces that are joined by the derivation.
 pub(crate) type Binding<'a> = [&'a [u8]; 3];
-
-/// Why a message does not open. Told to the observer, never to the caller.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
-    /// Another key version is named than the key has.
-    KeyVersion,
-    /// The salt or the commitment is cut off.
-    Prefix,
-    /// The key, or anything it is bound to, is another.
-    Commitment,
-    /// A chunk is not the one that was sealed in its place.
-    Chunk,
-    /// The last chunk is missing, is cut off, or is followed by more.
-    End,
-    /// A primitive refused what we gave it.
-    Broken,
-}
-
-impl Refusal {
-    pub(crate) fn cause(self) -> &'static str {
-        match self {
-            Self::KeyVersion => "key version",
-            Self::Prefix => "salt or commitment cut off",
-            Self::Commitment => "commitment",
-            Self::Chunk => "chunk",
-            Self::End => "end",
-            Self::Broken => "internal",
-        }
-    }
-}
-
-impl From<Broken> for Refusal {
-    fn from(_: Broken) -> Self {
-        Self::Broken
-    }
-}
 
 /// A message is longer than chunks can be counted, or a primitive refused what we gave it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

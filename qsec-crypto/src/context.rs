@@ -24,6 +24,12 @@ pub enum ContextError {
         /// The key.
         key: String,
     },
+    /// A key is not the caller's to use in a message of the AWS Encryption SDK.
+    #[error("context key `{key}` is reserved, as all that begin `qsec:` or `aws-crypto-`")]
+    ReservedKey {
+        /// The key.
+        key: String,
+    },
     /// There are more than [`MAX_CONTEXT_PAIRS`] pairs.
     #[error("a context has at most {MAX_CONTEXT_PAIRS} pairs")]
     TooManyPairs,
@@ -131,6 +137,21 @@ fn encode<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>)
         push_prefixed(&mut encoded, value.as_ref());
     }
     Ok(encoded)
+}
+
+/// The pairs of what [`encode`] has encoded, in their order. No bytes are no pairs.
+#[cfg(feature = "esdk")]
+pub(crate) fn pairs(encoded: &[u8]) -> impl Iterator<Item = (&str, &str)> + Clone {
+    let mut rest = encoded.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let mut text = || {
+            let (length, after) = rest.split_first_chunk()?;
+            let (text, after) = after.split_at_checked(u16::from_be_bytes(*length).into())?;
+            rest = after;
+            std::str::from_utf8(text).ok()
+        };
+        Some((text()?, text()?))
+    })
 }
 
 /// Appends a 2-byte length and the text, which every caller has checked to be shorter than that can say.

@@ -29,6 +29,12 @@ pub enum SealError {
         /// The most bytes that can be sealed at once.
         limit: u64,
     },
+    /// The message is longer than the compact format allows; the default format takes it.
+    #[error("a compact sealed message has at most {limit} bytes; the default format takes longer ones")]
+    TooLargeForCompact {
+        /// The most bytes that can be sealed so.
+        limit: u64,
+    },
     /// The key must not be used now.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -37,6 +43,22 @@ pub enum SealError {
     Retired {
         /// The version that was used.
         version: u32,
+    },
+    /// A message of the AWS Encryption SDK has no data key, or more than it may hold.
+    #[error("a message holds 1 to {limit} data keys, this one would hold {count}")]
+    DataKeys {
+        /// How many it would hold.
+        count: usize,
+        /// How many it may hold.
+        limit: usize,
+    },
+    /// A wrapped data key is longer than a KMS makes it.
+    #[error("a wrapped data key has at most {limit} bytes, this one has {bytes}")]
+    DataKeyTooLong {
+        /// Its length in bytes.
+        bytes: usize,
+        /// The most bytes it may have.
+        limit: usize,
     },
     /// The sealed bytes cannot be written.
     #[error("cannot write the sealed bytes")]
@@ -55,8 +77,9 @@ impl SealError {
         match self {
             Self::Context(error) => error.code(),
             Self::MessageTooLong { .. } => "message_too_long",
+            Self::TooLargeForCompact { .. } => "too_large_for_compact",
             Self::Stopped(stopped) => stopped.code(),
-            Self::Retired { .. } => "usage",
+            Self::Retired { .. } | Self::DataKeys { .. } | Self::DataKeyTooLong { .. } => "usage",
             Self::Write(_) => "write_failed",
             Self::Random(error) => error.code(),
             Self::Internal => "internal",
@@ -110,6 +133,14 @@ pub enum OpenError {
         /// The format or suite.
         suite: &'static str,
     },
+    /// The message announces more than is taken from a stranger.
+    #[error("a message with more than {limit} {what} is not opened here")]
+    BudgetExceeded {
+        /// What there is too much of.
+        what: &'static str,
+        /// How much is taken.
+        limit: u64,
+    },
     /// The context given is none.
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -131,6 +162,7 @@ impl OpenError {
             Self::NotOpened => "not_opened",
             Self::Malformed { .. } => "malformed",
             Self::UnsupportedSuite { .. } => "unsupported_suite",
+            Self::BudgetExceeded { .. } => "budget_exceeded",
             Self::Context(error) => error.code(),
             Self::Stopped(stopped) => stopped.code(),
             Self::Read(_) => "read_failed",
@@ -141,6 +173,13 @@ impl OpenError {
     /// Whether the same call may succeed later without anyone doing anything: never, for opening asks nobody.
     pub fn is_retryable(&self) -> bool {
         false
+    }
+}
+
+#[cfg(feature = "esdk")]
+impl OpenError {
+    pub(crate) fn budget(what: &'static str, limit: impl TryInto<u64>) -> Self {
+        Self::BudgetExceeded { what, limit: limit.try_into().unwrap_or(u64::MAX) }
     }
 }
 

@@ -2,32 +2,44 @@
 
 use crate::cobblestone::layout;
 use crate::error::OpenError;
-use crate::header::{HEADER_BYTES, Header, Suite};
+#[cfg(feature = "esdk")]
+use crate::esdk::MessageHeader;
+use crate::header::{Header, Suite};
+use crate::xaes;
 
-/// How many bytes from the start [`inspect`] needs at most.
-pub const MAX_INSPECT_BYTES: usize = HEADER_BYTES;
-
-/// Bytes that suite 02 adds to a plaintext: header, nonce and tag.
-const XAES_OVERHEAD: u64 = 46;
+/// How many bytes from the start [`inspect`] needs at most, 256 KiB: the longest header of an AWS Encryption SDK message
+/// that is read. Native sealed bytes need 6.
+pub const MAX_INSPECT_BYTES: usize = 256 << 10;
 
 /// Header facts of sealed bytes. They are claims: nothing has been authenticated.
 ///
 /// ```
-/// use qsec_crypto::{Context, RawKey, SecretKey, inspect};
+/// use qsec_crypto::{Context, Inspection, RawKey, SecretKey, inspect};
 ///
 /// let sealed = RawKey::new(SecretKey::generate()?).at_version(7)?.seal(b"hello", &Context::empty())?;
-/// let facts = inspect(&sealed, Some(sealed.len() as u64))?;
+/// let Inspection::Native(facts) = inspect(&sealed, Some(sealed.len() as u64))? else { panic!("another format") };
 /// assert_eq!((facts.suite().name(), facts.key_version()), ("cobblestone-256", 7));
 /// assert_eq!((facts.sealed_bytes(), facts.plaintext_bytes()), (Some(83), Some(5)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspection {
+#[non_exhaustive]
+pub enum Inspection {
+    /// One of the two native formats.
+    Native(NativeInspection),
+    /// A message of the AWS Encryption SDK.
+    #[cfg(feature = "esdk")]
+    Esdk(Box<MessageHeader>),
+}
+
+/// What native sealed bytes say of themselves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NativeInspection {
     header: Header,
     sealed_bytes: Option<u64>,
 }
 
-impl Inspection {
+impl NativeInspection {
     /// How the bytes say they were sealed.
     pub fn suite(&self) -> Suite {
         self.header.suite
@@ -47,7 +59,7 @@ impl Inspection {
     pub fn plaintext_bytes(&self) -> Option<u64> {
         match self.header.suite {
             Suite::Cobblestone256 => layout::plaintext_len(self.sealed_bytes?),
-            Suite::Xaes256Gcm => self.sealed_bytes?.checked_sub(XAES_OVERHEAD),
+            Suite::Xaes256Gcm => xaes::plaintext_len(self.sealed_bytes?),
         }
     }
 }
@@ -56,10 +68,15 @@ impl Inspection {
 /// sealed bytes.
 ///
 /// # Errors
-/// [`OpenError::Malformed`] if they cannot be sealed bytes, [`OpenError::UnsupportedSuite`] if they are of a format
-/// that is refused.
+/// [`OpenError::Malformed`] if they cannot be sealed bytes, [`OpenError::UnsupportedSuite`] if they are of a format or
+/// suite that is refused (without the feature `esdk`, every message of the AWS Encryption SDK),
+/// [`OpenError::BudgetExceeded`] if they announce more than is read.
 pub fn inspect(prefix: &[u8], sealed_bytes: Option<u64>) -> Result<Inspection, OpenError> {
-    Header::parse(prefix).map(|header| Inspection { header, sealed_bytes })
+    #[cfg(feature = "esdk")]
+    if let Some(2) = prefix.first() {
+        return MessageHeader::read(&mut &*prefix).map(|header| Inspection::Esdk(Box::new(header)));
+    }
+    Header::parse(prefix).map(|header| Inspection::Native(NativeInspection { header, sealed_bytes }))
 }
 
 #[cfg(test)]
@@ -68,13 +85,16 @@ mod tests {
 
     #[test]
     fn lengths_are_told_only_where_they_are_known_and_possible() {
-        let cobblestone = [0xF5, 1, 0, 0, 0, 3];
-        let plaintext = |sealed| inspect(&cobblestone, sealed).unwrap().plaintext_bytes();
+        let plaintext_bytes = |prefix: &[u8], sealed| match inspect(prefix, sealed) {
+            Ok(Inspection::Native(facts)) => facts.plaintext_bytes(),
+            other => panic!("{other:?}"),
+        };
+        let plaintext = |sealed| plaintext_bytes(&[0xF5, 1, 0, 0, 0, 3], sealed);
         assert_eq!(plaintext(None), None);
         assert_eq!(plaintext(Some(77)), None);
         assert_eq!(plaintext(Some(78)), Some(0));
         assert_eq!(plaintext(Some(16_479)), Some(16_385));
-        let xaes = |sealed| inspect(&[0xF5, 2, 0, 0, 0, 3], Some(sealed)).unwrap().plaintext_bytes();
+        let xaes = |sealed| plaintext_bytes(&[0xF5, 2, 0, 0, 0, 3], Some(sealed));
         assert_eq!((xaes(45), xaes(46), xaes(51)), (None, Some(0), Some(5)));
     }
 

@@ -1,7 +1,10 @@
 //! The key hierarchy below a tenant key version: HKDF-Expand-SHA512 (RFC 5869 section 2.3) under fixed labels.
 //!
-//! Extract is left out, as in C2SP: every key that comes in is uniform already.
+//! Extract is left out, as in C2SP: every key that comes in is uniform already. Messages of the AWS Encryption SDK are the
+//! exception, for their format demands it.
 
+#[cfg(feature = "esdk")]
+use ring::hkdf::Salt;
 use ring::hkdf::{HKDF_SHA512, KeyType, Prk};
 
 use crate::context::push_prefixed;
@@ -9,6 +12,8 @@ use crate::secret::SecretKey;
 use crate::tenant::{Purpose, TenantId};
 
 const RECORD_LABEL: &[u8] = b"qsec/v1/record";
+#[cfg(feature = "esdk")]
+const ESDK_WRAP_LABEL: &[u8] = b"qsec/v1/esdk-wrap";
 const KEY_CHECK_LABEL: &[u8] = b"qsec/v1/key-check";
 
 /// Our own invariant broke: a length that the primitive does not take.
@@ -33,6 +38,12 @@ pub(crate) struct ExpandKey {
 impl ExpandKey {
     pub(crate) fn new(key: &SecretKey) -> Self {
         Self { prk: Prk::new_less_safe(HKDF_SHA512, key.expose_secret()) }
+    }
+
+    /// The key that HKDF-Extract makes of another.
+    #[cfg(feature = "esdk")]
+    pub(crate) fn extract(salt: &[u8], key: &SecretKey) -> Self {
+        Self { prk: Salt::new(HKDF_SHA512, salt).extract(key.expose_secret()) }
     }
 
     pub(crate) fn expand(&self, info: &[&[u8]], out: &mut [u8]) -> Result<(), Broken> {
@@ -60,8 +71,14 @@ pub(crate) fn subkey(key: &SecretKey, info: &[&[u8]]) -> Result<SecretKey, Broke
 }
 
 /// The record key `K` of one suite. The suite is in the label, so one `K` never serves two algorithms.
-pub(crate) fn record_key(tenant_key: &SecretKey, suite: u8) -> Result<SecretKey, Broken> {
-    subkey(tenant_key, &[RECORD_LABEL, &[suite]])
+pub(crate) fn record_key(tenant_key: &ExpandKey, suite: u8) -> Result<SecretKey, Broken> {
+    SecretKey::filled_by(|out| tenant_key.expand(&[RECORD_LABEL, &[suite]], out))
+}
+
+/// The interchange key `WK`, which wraps one data key and no second one: its salt is fresh for each message.
+#[cfg(feature = "esdk")]
+pub(crate) fn esdk_wrapping_key(tenant_key: &ExpandKey, salt: &[u8; 16]) -> Result<SecretKey, Broken> {
+    SecretKey::filled_by(|out| tenant_key.expand(&[ESDK_WRAP_LABEL, salt], out))
 }
 
 /// The key check: tells that an unwrapped key is the one that was wrapped, and nothing else about it.
@@ -96,9 +113,20 @@ mod tests {
 
     #[test]
     fn record_keys_are_those_of_the_worked_example() {
-        let of_suite = |suite| hex::encode(record_key(&tenant_key(), suite).unwrap().expose_secret());
+        let of_suite = |suite| hex::encode(record_key(&ExpandKey::new(&tenant_key()), suite).unwrap().expose_secret());
         assert_eq!(of_suite(1), "41cc8ce7a1213dfbc47de1bbfe9949654a2f484da9eea15b9771e047c41a9c20");
         assert_eq!(of_suite(2), "e2c5ed36ab0f03b20462e6e0d1574b80638a1cb6978b3ead55b75d102e709bdd");
+    }
+
+    #[cfg(feature = "esdk")]
+    #[test]
+    fn interchange_key_is_that_of_the_worked_example() {
+        let salt = std::array::from_fn(|i| u8::try_from(i).unwrap());
+        let key = esdk_wrapping_key(&ExpandKey::new(&tenant_key()), &salt).unwrap();
+        assert_eq!(
+            hex::encode(key.expose_secret()),
+            "960c67f1fb4c88f6312fde2913aa588e379424e3c5a4b08b03401a3c41673fa5"
+        );
     }
 
     #[test]

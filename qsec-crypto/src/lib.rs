@@ -45,6 +45,7 @@
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
 //! | do without KMS and store | [`RawKey`] |
+//! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
 //! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
 //! | know what happens | [`Observer`], [`Event`], [`inspect`] |
@@ -55,10 +56,13 @@
 //! - **Format.** Sealed bytes are a 6-byte header and a [C2SP chunked encryption] message, Cobblestone-256: any conforming
 //!   implementation opens them with the derived key. 78 bytes of overhead and 16 for each full 16 KiB; up to 64 TiB; 2⁸⁰
 //!   messages for each key version.
+//!   Fields of a database may use a smaller format, XAES-256-GCM with 46 bytes of overhead and up to 1 MiB, under a name
+//!   that says what it lacks: [`TenantKey::seal_compact_uncommitted`].
 //! - **Nothing unverified leaves.** A whole message opens whole or not at all; a stream gives out each 16 KiB when it has
 //!   verified, and fails at its end if that end is not the one that was sealed. A failed open says [`OpenError::NotOpened`]
 //!   and nothing more; the reason goes to the [`Observer`].
-//! - **One key is tried**: the one that the caller's tenant, purpose and the header's version name. The message commits to it.
+//! - **One key is tried**: the one that the caller's tenant, purpose and the header's version name. The message commits
+//!   to it, unless it is a compact one.
 //! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
@@ -68,7 +72,9 @@
 //!
 //! # Features
 //!
-//! None yet: everything here is the default.
+//! | feature | adds |
+//! |---|---|
+//! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 
@@ -91,6 +97,8 @@ mod cobblestone;
 pub mod conformance;
 mod context;
 mod error;
+#[cfg(feature = "esdk")]
+pub mod esdk;
 mod header;
 mod inspect;
 mod join;
@@ -102,19 +110,22 @@ mod memory;
 mod observer;
 mod opener;
 mod raw_key;
+mod refusal;
 mod sealer;
 mod secret;
 mod seek;
 mod stopped;
 pub mod store;
+mod stream;
 mod tenant;
 mod tenant_key;
 mod timestamp;
+mod xaes;
 
 pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
 pub use error::{OpenError, SealError};
 pub use header::Suite;
-pub use inspect::{Inspection, MAX_INSPECT_BYTES, inspect};
+pub use inspect::{Inspection, MAX_INSPECT_BYTES, NativeInspection, inspect};
 pub use key_file::KeyFileError;
 pub use keyring::{
     KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Rotation, TenantKeyState, VersionDescription,
@@ -131,3 +142,4 @@ pub use stopped::{Stopped, StoppedBy, StoppedState};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
 pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};
 pub use tenant_key::TenantKey;
+pub use xaes::MAX_COMPACT_BYTES;

@@ -7,10 +7,10 @@ use std::io::{self, Read};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::cobblestone::MessageKey;
 use crate::cobblestone::layout::{SEALED_CHUNK_BYTES, TAG_BYTES};
-use crate::cobblestone::{MessageKey, Refusal};
 use crate::error::OpenError;
-use crate::tenant_key::Reporter;
+use crate::refusal::{Refusal, Reporter};
 
 /// Opens what it reads from another reader, chunk by chunk. Made by [`TenantKey::opener`](crate::TenantKey::opener).
 ///

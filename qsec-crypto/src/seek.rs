@@ -7,10 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::cobblestone::MessageKey;
 use crate::cobblestone::layout::{self, CHUNK, CHUNK_BYTES, FIRST, SEALED_CHUNK, SEALED_CHUNK_BYTES, TAG_BYTES};
-use crate::cobblestone::{MessageKey, Refusal};
 use crate::error::OpenError;
-use crate::tenant_key::Reporter;
+use crate::refusal::{Refusal, Reporter};
 
 /// Reads anywhere in sealed bytes, opening the chunks it needs. Made by
 /// [`TenantKey::seekable`](crate::TenantKey::seekable).

@@ -1,23 +1,26 @@
 //! One usable key version: seals and opens, and never waits.
 
 use std::fmt;
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::cobblestone::layout::{MAX_MESSAGE_BYTES, PREFIX_BYTES, SALT_BYTES};
-use crate::cobblestone::{self, Binding, MessageKey, Refusal, SealRefusal};
+use crate::cobblestone::{self, Binding, MessageKey, SealRefusal};
 use crate::context::{Context, ContextError, MAX_CONTEXT_BYTES};
 use crate::error::{OpenError, SealError};
 use crate::header::{HEADER_BYTES, Header, Suite};
 use crate::kdf::{self, Broken, ExpandKey};
 use crate::observer::{Event, Observer};
 use crate::opener::Opener;
+use crate::refusal::{Refusal, Reporter};
 use crate::sealer::Sealer;
 use crate::secret::{SecretKey, random};
 use crate::seek::SeekOpener;
 use crate::stopped::Stopped;
+use crate::stream::read_up_to;
 use crate::tenant::{Purpose, TenantId};
+use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 
 /// One version of a tenant's key, ready to use: from [`Keyring::current`](crate::Keyring::current), or from a
 /// [`RawKey`](crate::RawKey).
@@ -57,7 +60,11 @@ pub(crate) struct KeyName {
 struct RecordKeys {
     /// `lp(tenant) || lp(purpose)`: the middle of every binding.
     names: Vec<u8>,
+    /// The key itself, ready for what is derived from it in each message.
+    #[cfg(feature = "esdk")]
+    tenant_key: ExpandKey,
     cobblestone: ExpandKey,
+    xaes: XaesKey,
 }
 
 /// Stops the handles of a key that are out already.
@@ -78,21 +85,6 @@ impl Lock {
     }
 }
 
-/// Tells the observer why something was refused, and the caller only that it was.
-pub(crate) struct Reporter {
-    pub(crate) name: Arc<KeyName>,
-    pub(crate) observer: Arc<dyn Observer>,
-}
-
-impl Reporter {
-    pub(crate) fn refused(&self, refusal: Refusal) -> OpenError {
-        let KeyName { tenant, purpose, version } = &*self.name;
-        self.observer
-            .observe(&Event::new("open.refused").tenant(tenant).version(purpose, *version).cause(refusal.cause()));
-        if refusal == Refusal::Broken { OpenError::Internal } else { OpenError::NotOpened }
-    }
-}
-
 impl TenantKey {
     pub(crate) fn new(
         name: KeyName,
@@ -101,8 +93,17 @@ impl TenantKey {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, Broken> {
         let names = kdf::encode_names(&name.tenant, &name.purpose);
-        let cobblestone = ExpandKey::new(&kdf::record_key(tenant_key, Suite::Cobblestone256.byte())?);
-        Ok(Self { name: Arc::new(name), keys: Arc::new(RecordKeys { names, cobblestone }), lock, observer })
+        let tenant_key = ExpandKey::new(tenant_key);
+        let cobblestone = ExpandKey::new(&kdf::record_key(&tenant_key, Suite::Cobblestone256.byte())?);
+        let xaes = XaesKey::new(&kdf::record_key(&tenant_key, Suite::Xaes256Gcm.byte())?);
+        let keys = RecordKeys {
+            names,
+            #[cfg(feature = "esdk")]
+            tenant_key,
+            cobblestone,
+            xaes,
+        };
+        Ok(Self { name: Arc::new(name), keys: Arc::new(keys), lock, observer })
     }
 
     /// Whose key it is.
@@ -132,9 +133,47 @@ impl TenantKey {
 
     fn seal_with(&self, salt: &[u8; SALT_BYTES], plaintext: &[u8], context: &Context) -> Result<Vec<u8>, SealError> {
         self.may_seal()?;
-        let header = self.header();
+        let header = self.header(Suite::Cobblestone256);
         let binding = self.binding(&header, context)?;
         Ok(cobblestone::seal(&self.keys.cobblestone, salt, &header, &binding, plaintext)?)
+    }
+
+    /// Seals at most 1 MiB (1,048,576 bytes) into the compact format: 46 bytes longer, for fields of a database.
+    ///
+    /// It does **not commit** to the key: who knows two keys can make one ciphertext that opens under both, to two
+    /// plaintexts. Use it only where one party holds the keys and no reader tries several of them on one ciphertext;
+    /// qsec never does. [`Self::open`] recognises it; streams do not.
+    ///
+    /// ```
+    /// use qsec_crypto::{Context, RawKey, SecretKey};
+    ///
+    /// let key = RawKey::new(SecretKey::generate()?).at_version(0)?;
+    /// let context = Context::from([("table", "orders"), ("row", "17"), ("column", "amount")]);
+    /// let sealed = key.seal_compact_uncommitted(b"4,200 EUR", &context)?;
+    /// assert_eq!(sealed.len(), 9 + 46);
+    /// assert_eq!(key.open(&sealed, &context)?, b"4,200 EUR");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Self::seal`], but [`SealError::TooLargeForCompact`] beyond 1 MiB.
+    pub fn seal_compact_uncommitted(&self, plaintext: &[u8], context: &Context) -> Result<Vec<u8>, SealError> {
+        self.seal_compact_with(&random()?, plaintext, context)
+    }
+
+    fn seal_compact_with(
+        &self,
+        nonce: &[u8; XAES_NONCE_BYTES],
+        plaintext: &[u8],
+        context: &Context,
+    ) -> Result<Vec<u8>, SealError> {
+        self.may_seal()?;
+        if plaintext.len() > MAX_COMPACT_BYTES {
+            return Err(SealError::TooLargeForCompact { limit: u64::try_from(MAX_COMPACT_BYTES).unwrap_or(u64::MAX) });
+        }
+        let header = self.header(Suite::Xaes256Gcm);
+        let binding = self.binding(&header, context)?.concat();
+        Ok(self.keys.xaes.seal(nonce, &header, &binding, plaintext)?)
     }
 
     /// Seals a stream in constant memory. The writer is given the header at once; wrap a file in a `BufWriter` only if
@@ -144,12 +183,12 @@ impl TenantKey {
     /// As [`Self::seal`]; [`SealError::Write`] if the writer fails.
     pub fn sealer<W: Write>(&self, writer: W, context: &Context) -> Result<Sealer<W>, SealError> {
         self.may_seal()?;
-        let (header, salt) = (self.header(), random()?);
+        let (header, salt) = (self.header(Suite::Cobblestone256), random()?);
         let (key, commitment) = MessageKey::derive(&self.keys.cobblestone, &salt, &self.binding(&header, context)?)?;
         Sealer::start(writer, key, &[&header, &salt, &commitment])
     }
 
-    /// Opens sealed bytes.
+    /// Opens sealed bytes of either native format.
     ///
     /// # Errors
     /// [`OpenError::NotOpened`] if key, tenant, purpose, context or any bit is not what was sealed;
@@ -157,16 +196,22 @@ impl TenantKey {
     /// [`OpenError::Stopped`] if this key must not open any more; [`OpenError::Context`] if the context is none.
     pub fn open(&self, sealed: &[u8], context: &Context) -> Result<Vec<u8>, OpenError> {
         let header = self.may_open(sealed)?;
+        let (suite, header) = (header.suite, header.encode());
         let binding = self.binding(&header, context)?;
         let message = sealed.get(HEADER_BYTES..).unwrap_or_default();
-        cobblestone::open(&self.keys.cobblestone, &binding, message).map_err(|refusal| self.reporter().refused(refusal))
+        let opened = match suite {
+            Suite::Cobblestone256 => cobblestone::open(&self.keys.cobblestone, &binding, message),
+            Suite::Xaes256Gcm => self.keys.xaes.open(&binding.concat(), message),
+        };
+        opened.map_err(|refusal| self.reporter().refused(refusal))
     }
 
     /// Opens a stream in constant memory: each chunk is given out when it has verified. The header and the commitment
     /// are read and checked at once.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`OpenError::Read`] if the reader fails.
+    /// As [`Self::open`]; [`OpenError::UnsupportedSuite`] for the compact format, which has no chunks;
+    /// [`OpenError::Read`] if the reader fails.
     pub fn opener<R: Read>(&self, mut reader: R, context: &Context) -> Result<Opener<R>, OpenError> {
         let key = self.read_prefix(&mut reader, context)?;
         Ok(Opener::start(reader, key, self.reporter()))
@@ -175,7 +220,7 @@ impl TenantKey {
     /// Opens parts of sealed bytes that fill a whole reader, such as a file.
     ///
     /// # Errors
-    /// As [`Self::open`]; [`OpenError::Read`] if the reader fails.
+    /// As [`Self::opener`].
     pub fn seekable<R: Read + Seek>(&self, mut reader: R, context: &Context) -> Result<SeekOpener<R>, OpenError> {
         let sealed = reader.seek(SeekFrom::End(0)).map_err(OpenError::Read)?;
         reader.seek(SeekFrom::Start(0)).map_err(OpenError::Read)?;
@@ -187,6 +232,10 @@ impl TenantKey {
         let mut header = [0; HEADER_BYTES];
         let read = read_up_to(reader, &mut header).map_err(OpenError::Read)?;
         let header = self.may_open(header.get(..read).unwrap_or_default())?;
+        if header.suite != Suite::Cobblestone256 {
+            return Err(OpenError::UnsupportedSuite { suite: header.suite.name() });
+        }
+        let header = header.encode();
         let binding = self.binding(&header, context)?;
         let mut prefix = [0; PREFIX_BYTES];
         if read_up_to(reader, &mut prefix).map_err(OpenError::Read)? < PREFIX_BYTES {
@@ -195,8 +244,8 @@ impl TenantKey {
         MessageKey::check(&self.keys.cobblestone, &prefix, &binding).map_err(|refusal| self.reporter().refused(refusal))
     }
 
-    fn header(&self) -> [u8; HEADER_BYTES] {
-        Header { suite: Suite::Cobblestone256, version: self.name.version }.encode()
+    fn header(&self, suite: Suite) -> [u8; HEADER_BYTES] {
+        Header { suite, version: self.name.version }.encode()
     }
 
     fn binding<'a>(
@@ -212,7 +261,7 @@ impl TenantKey {
         Ok([header, &self.keys.names, pairs])
     }
 
-    fn may_seal(&self) -> Result<(), SealError> {
+    pub(crate) fn may_seal(&self) -> Result<(), SealError> {
         let refused = match self.lock.stopped.get() {
             Some(stopped) => SealError::Stopped(stopped.clone()),
             None if self.lock.retired.load(Ordering::Acquire) => SealError::Retired { version: self.name.version },
@@ -226,25 +275,33 @@ impl TenantKey {
 
     /// Whether this key may open, and these bytes are for it. The version is compared before any cryptography: the
     /// reader named one key, and no other is ever tried.
-    fn may_open(&self, sealed: &[u8]) -> Result<[u8; HEADER_BYTES], OpenError> {
+    fn may_open(&self, sealed: &[u8]) -> Result<Header, OpenError> {
+        self.is_not_stopped()?;
+        let header = Header::parse(sealed)?;
+        if header.version != self.name.version {
+            return Err(self.reporter().refused(Refusal::KeyVersion));
+        }
+        Ok(header)
+    }
+
+    pub(crate) fn is_not_stopped(&self) -> Result<(), OpenError> {
         if let Some(stopped) = self.lock.stopped.get() {
             let KeyName { tenant, purpose, version } = &*self.name;
             let event = Event::new("open.refused").tenant(tenant).version(purpose, *version).cause(stopped.code());
             self.observer.observe(&event);
             return Err(stopped.clone().into());
         }
-        let header = Header::parse(sealed)?;
-        if header.suite != Suite::Cobblestone256 {
-            return Err(OpenError::UnsupportedSuite { suite: header.suite.name() });
-        }
-        if header.version != self.name.version {
-            return Err(self.reporter().refused(Refusal::KeyVersion));
-        }
-        Ok(header.encode())
+        Ok(())
     }
 
-    fn reporter(&self) -> Reporter {
-        Reporter { name: Arc::clone(&self.name), observer: Arc::clone(&self.observer) }
+    /// The interchange key `WK` of one message.
+    #[cfg(feature = "esdk")]
+    pub(crate) fn esdk_wrapping_key(&self, salt: &[u8; 16]) -> Result<SecretKey, Broken> {
+        kdf::esdk_wrapping_key(&self.keys.tenant_key, salt)
+    }
+
+    pub(crate) fn reporter(&self) -> Reporter {
+        Reporter { name: Some(Arc::clone(&self.name)), observer: Arc::clone(&self.observer) }
     }
 }
 
@@ -267,22 +324,10 @@ impl From<SealRefusal> for SealError {
     }
 }
 
-/// Reads until the buffer is full or the reader ends, and says how much there was.
-fn read_up_to(reader: &mut impl Read, mut buffer: &mut [u8]) -> io::Result<usize> {
-    let wanted = buffer.len();
-    while !buffer.is_empty() {
-        match reader.read(buffer) {
-            Ok(0) => break,
-            Ok(read) => buffer = buffer.get_mut(read..).unwrap_or_default(),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(wanted.saturating_sub(buffer.len()))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
     use crate::stopped::{StoppedBy, StoppedState};
 
@@ -301,7 +346,7 @@ mod tests {
     fn sealed_bytes_are_those_of_the_worked_examples() {
         let key = key("acme", "data", 3);
         let context = Context::from([("table", "orders"), ("row", "17")]);
-        let binding = key.binding(&key.header(), &context).map(|binding| binding.concat());
+        let binding = key.binding(&key.header(Suite::Cobblestone256), &context).map(|binding| binding.concat());
         assert_eq!(
             hex::encode(binding.unwrap()),
             "f50100000003000461636d65000464617461\
@@ -323,6 +368,17 @@ mod tests {
         let digest = ring::digest::digest(&ring::digest::SHA256, &sealed);
         assert_eq!(sealed.len(), 16_479);
         assert_eq!(hex::encode(digest), "5ea5ad7a23ec2589b121551d4c27d27cbc5d222671f28b7d1cf13272ebc3dd61");
+    }
+
+    #[test]
+    fn compact_bytes_are_those_of_the_worked_example() {
+        let context = Context::from([("table", "orders"), ("row", "17")]);
+        let sealed = key("acme", "data", 3).seal_compact_with(&salt(), b"hello", &context).unwrap();
+        assert_eq!(
+            hex::encode(sealed),
+            "f50200000003404142434445464748494a4b4c4d4e4f5051525354555657\
+             5a232b422ec55f992eeb70b7233b64890c4dda10e3"
+        );
     }
 
     #[test]
@@ -371,12 +427,13 @@ mod tests {
         key.lock.stop(Stopped::new(StoppedState::Destroyed, StoppedBy::Kms));
         let codes = [
             key.seal(b"x", &Context::empty()).unwrap_err().code(),
+            key.seal_compact_uncommitted(b"x", &Context::empty()).unwrap_err().code(),
             key.sealer(io::sink(), &Context::empty()).unwrap_err().code(),
             key.clone().open(&sealed, &Context::empty()).unwrap_err().code(),
             key.opener(sealed.as_slice(), &Context::empty()).unwrap_err().code(),
             key.seekable(io::Cursor::new(&sealed), &Context::empty()).unwrap_err().code(),
         ];
-        assert_eq!(codes, ["key_disabled"; 5]);
+        assert_eq!(codes, ["key_disabled"; 6]);
         assert_eq!(running.next_chunk().unwrap(), Some(&b"x"[..]), "a stream that runs goes on to its end");
     }
 

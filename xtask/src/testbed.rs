@@ -4,6 +4,7 @@
 //! A further component is one file below `testbed/` and one line in [`COMPONENTS`].
 
 mod account;
+mod esdk;
 mod postgres;
 mod process;
 
@@ -51,17 +52,28 @@ trait Component: Sync {
     fn stop(&self, running: &Running) -> Result<()>;
 }
 
-const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres];
+const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk];
 
 /// A component that was started, as it is written down beside its folder.
 #[derive(Debug, Serialize, Deserialize)]
 struct Running {
-    process: Process,
+    /// None for a component that is installed and does not run.
+    process: Option<Process>,
     home: PathBuf,
     /// What a person wants to see in `status`.
     detail: String,
     /// Variables for the tests. They hold passwords: the file is for its owner alone.
     exports: BTreeMap<String, String>,
+}
+
+impl Running {
+    fn is_up(&self) -> bool {
+        self.process.as_ref().map_or_else(|| self.home.exists(), Process::is_alive)
+    }
+
+    fn process_id(&self) -> String {
+        self.process.as_ref().map_or_else(|| "none".into(), |process| process.id.to_string())
+    }
 }
 
 /// The components that are up, for one run of tests.
@@ -162,9 +174,9 @@ impl Testbed<'_> {
         Ok(file)
     }
 
-    /// The component as it was started, where its process still lives.
+    /// The component as it was started, where its process still lives, or its files where it needs none.
     fn running(&self, component: &dyn Component) -> Result<Option<Running>> {
-        Ok(self.recorded(component)?.filter(|running| running.process.is_alive()))
+        Ok(self.recorded(component)?.filter(Running::is_up))
     }
 
     fn recorded(&self, component: &dyn Component) -> Result<Option<Running>> {
@@ -196,12 +208,14 @@ impl Testbed<'_> {
     /// Stops the component where it runs, removes its files, and says what was done.
     fn down(&self, component: &dyn Component) -> Result<String> {
         let Some(running) = self.recorded(component)? else { return Ok("not up".into()) };
-        let said = if running.process.is_alive() {
-            component.stop(&running)?;
-            running.process.wait_for_end()?;
-            format!("stopped process {}", running.process.id)
-        } else {
-            format!("process {} had ended", running.process.id)
+        let said = match &running.process {
+            Some(process) if process.is_alive() => {
+                component.stop(&running)?;
+                process.wait_for_end()?;
+                format!("stopped process {}", process.id)
+            }
+            Some(process) => format!("process {} had ended", process.id),
+            None => "removed".into(),
         };
         self.forget(component)?;
         Ok(said)
@@ -239,16 +253,11 @@ impl Testbed<'_> {
         table.load_style(presets::NOTHING).set_header(["component", "state", "process", "detail"]);
         for component in COMPONENTS {
             match self.recorded(*component)? {
-                Some(running) if running.process.is_alive() => {
-                    table.add_row([component.name(), "up", &running.process.id.to_string(), &running.detail]);
+                Some(running) if running.is_up() => {
+                    table.add_row([component.name(), "up", &running.process_id(), &running.detail]);
                 }
                 Some(running) => {
-                    table.add_row([
-                        component.name(),
-                        "ended",
-                        &running.process.id.to_string(),
-                        "`down` removes its files",
-                    ]);
+                    table.add_row([component.name(), "ended", &running.process_id(), "`down` removes its files"]);
                 }
                 None => {
                     table.add_row([component.name(), "down", "", ""]);
@@ -302,10 +311,24 @@ mod tests {
         let testbed = Testbed { workspace: &workspace };
         let _lock = testbed.lock().unwrap();
         let process = Process { id: std::process::id(), started: 1 };
-        let running =
-            Running { process, home: folder.path().join("home"), detail: String::new(), exports: BTreeMap::new() };
+        let running = Running {
+            process: Some(process),
+            home: folder.path().join("home"),
+            detail: String::new(),
+            exports: BTreeMap::new(),
+        };
         fs::write(testbed.record(&Refuses), serde_json::to_string(&running).unwrap()).unwrap();
         assert!(testbed.down(&Refuses).unwrap().contains("had ended"));
         assert!(!testbed.record(&Refuses).exists());
+    }
+
+    #[test]
+    fn a_component_without_a_process_is_up_while_its_files_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().to_path_buf();
+        let running = Running { process: None, home, detail: String::new(), exports: BTreeMap::new() };
+        assert!(running.is_up());
+        folder.close().unwrap();
+        assert!(!running.is_up());
     }
 }

@@ -125,7 +125,8 @@ fn install_typos(workspace: &Workspace) -> Result<PathBuf> {
     Ok(program)
 }
 
-fn make_python_environment(folder: &Path) -> Result<()> {
+/// A Python environment in a folder that does not exist yet.
+pub(crate) fn make_python_environment(folder: &Path) -> Result<()> {
     let make = || command::run_aside(Command::new("python3").args(["-m", "venv"]).arg(folder));
     if make().is_ok() {
         return Ok(());

@@ -8,6 +8,7 @@ use uuid::{Builder, Uuid, Variant};
 
 use crate::log::RecordError;
 use crate::merkle::sha256;
+use crate::wal::Fields;
 
 /// The id of an event, unique in its tree for ever; a retry keeps it.
 ///
@@ -23,6 +24,19 @@ use crate::merkle::sha256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventId(Uuid);
 
+/// Eight hexadecimal digits at once. Lower case alone: what the digits are is written again and compared.
+fn hex_word(word: u64) -> Option<u64> {
+    const ONES: u64 = u64::from_be_bytes([1; 8]);
+    let each = |byte: u8| ONES.wrapping_mul(u64::from(byte));
+    let letters = word >> 6 & ONES;
+    let nibbles = (word & each(0x0f)).wrapping_add(letters.wrapping_mul(9)) & each(0x0f);
+    let above_nine = nibbles.wrapping_add(each(6)) >> 4 & ONES;
+    let again = nibbles.wrapping_add(each(b'0')).wrapping_add(above_nine.wrapping_mul(u64::from(b'a' - b'0' - 10)));
+    let pairs = (nibbles | nibbles >> 4) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    (again == word).then_some((fours | fours >> 16) & 0xffff_ffff)
+}
+
 impl EventId {
     /// A new id: the milliseconds of `now`, and random bits of the kernel.
     ///
@@ -35,10 +49,19 @@ impl EventId {
     /// Reads the one spelling of an id: lower case, with hyphens, version 7.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let id = Uuid::try_parse(text).ok()?;
-        let canonical = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+        // 8-4-4-4-12 digits (RFC 9562 section 4).
+        let mut digits = Fields(text.as_bytes());
+        let first = digits.u64()?;
+        let mut group = || if digits.u8()? == b'-' { digits.u32().map(u64::from) } else { None };
+        let [second, third, fourth, fifth] = [group()?, group()?, group()?, group()?];
+        let last = digits.u64().filter(|_| digits.0.is_empty())?;
+        let mut number = 0u128;
+        for word in [first, second << 32 | third, fourth << 32 | fifth, last] {
+            number = number << 32 | u128::from(hex_word(word)?);
+        }
+        let id = Uuid::from_u128(number);
         let version = id.get_version_num() == 7 && id.get_variant() == Variant::RFC4122;
-        (canonical && version).then_some(Self(id))
+        version.then_some(Self(id))
     }
 
     pub(crate) fn write(self, out: &mut String) {
@@ -124,11 +147,32 @@ mod tests {
         for bad in [
             "0195F0A1-0000-7000-8000-000000000001",
             "0195f0a1000070008000000000000001",
+            "0195f0a1-00000-700-8000-000000000001",
+            "0195f0a1-0000-7000-8000-00000000000g",
+            "0195f0a1-0000-7000-8000-0000000000010",
             "0195f0a1-0000-4000-8000-000000000001",
             "0195f0a1-0000-7000-c000-000000000001",
             "",
         ] {
             assert!(EventId::parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn every_byte_in_every_place_is_read_as_another_reader_reads_it() {
+        let good = "0195f0a1-0000-7000-8000-0123456789ab";
+        for at in 0..36 {
+            for byte in 0..128u8 {
+                let mut text = good.as_bytes().to_vec();
+                text[at] = byte;
+                let text = String::from_utf8(text).unwrap();
+                let other = Uuid::try_parse(&text).ok().filter(|id| {
+                    id.hyphenated().to_string() == text
+                        && id.get_version_num() == 7
+                        && id.get_variant() == Variant::RFC4122
+                });
+                assert_eq!(EventId::parse(&text).map(|id| id.0), other, "{text}");
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use super::{ActorType, EventId, MAX_LEAF, Outcome};
-use crate::value::{MAX_INTEGER, compare_names};
+use crate::value::{MAX_INTEGER, compare_names, plain_length, unescape};
 
 /// Deepest nesting that is read: the catalogue writes four levels of data inside the envelope.
 const MAX_READ_DEPTH: usize = 8;
@@ -57,39 +57,53 @@ struct Envelope<'a> {
 impl<'a> Envelope<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, &'static str> {
         let mut envelope = Self::default();
-        reader.members(|reader, name| {
-            let start = reader.at;
-            match name {
-                "data" => reader.object(1)?,
-                // "Attributes are scalars, as CloudEvents demands".
-                _ => reader.scalar()?,
+        if !reader.take(b'{') {
+            return Err("it is not an object");
+        }
+        let mut names = Names::default();
+        loop {
+            let name = names.next(reader)?;
+            envelope.member(name, reader)?;
+            if reader.take(b'}') {
+                return Ok(envelope);
             }
-            let value = reader.text.get(start..reader.at);
-            let text = value.map(|value| value.trim_matches('"'));
-            match name {
-                "actorid" => envelope.actor = text,
-                "actortype" => envelope.actor_type = text,
-                "data" => envelope.data = value,
-                "dataschema" => envelope.schema = text,
-                "id" => envelope.id = text,
-                "outcome" => envelope.outcome = text,
-                "reason" => envelope.reason = text,
-                "severityid" => envelope.severity = value,
-                "source" => envelope.source = text,
-                "specversion" => envelope.version = value,
-                "subject" => envelope.subject = text,
-                "tenantid" => envelope.tenant = text,
-                "time" => envelope.time = text,
-                "type" => envelope.kind = text,
-                _ => {}
+            if !reader.take(b',') {
+                return Err("an object does not end");
             }
-            Ok(())
-        })?;
-        Ok(envelope)
+        }
+    }
+
+    fn member(&mut self, name: &str, reader: &mut Reader<'a>) -> Result<(), &'static str> {
+        let member = match name {
+            "actorid" => &mut self.actor,
+            "actortype" => &mut self.actor_type,
+            "dataschema" => &mut self.schema,
+            "id" => &mut self.id,
+            "outcome" => &mut self.outcome,
+            "reason" => &mut self.reason,
+            "source" => &mut self.source,
+            "specversion" => &mut self.version,
+            "subject" => &mut self.subject,
+            "tenantid" => &mut self.tenant,
+            "time" => &mut self.time,
+            "type" => &mut self.kind,
+            "severityid" => {
+                self.severity = reader.raw(Reader::scalar)?;
+                return Ok(());
+            }
+            "data" => {
+                self.data = reader.raw(|reader| reader.object(1))?;
+                return Ok(());
+            }
+            // "Attributes are scalars, as CloudEvents demands".
+            _ => return reader.scalar(),
+        };
+        *member = Some(reader.string()?);
+        Ok(())
     }
 
     fn check(&self) -> Result<Leaf<'a>, &'static str> {
-        if self.version != Some("\"1.0\"") {
+        if self.version != Some("1.0") {
             return Err("its specversion is not 1.0");
         }
         let kind = self.kind.ok_or("it has no type")?;
@@ -120,6 +134,62 @@ impl<'a> Envelope<'a> {
             subject: self.subject,
             data: self.data.ok_or("it has no data")?,
         })
+    }
+}
+
+/// What this version writes into an envelope, in canonical order.
+const NAMES: [&str; 19] = [
+    "actorid",
+    "actortype",
+    "authtype",
+    "clientid",
+    "data",
+    "dataschema",
+    "id",
+    "onbehalfof",
+    "outcome",
+    "reason",
+    "sessionid",
+    "severityid",
+    "source",
+    "specversion",
+    "subject",
+    "tenantid",
+    "time",
+    "traceparent",
+    "type",
+];
+
+/// The names of an envelope as they come. While all are known ones, the next is only compared; any other is read as every name is.
+#[derive(Default)]
+struct Names<'a> {
+    passed: usize,
+    unknown: bool,
+    last: Option<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn next(&mut self, reader: &mut Reader<'a>) -> Result<&'a str, &'static str> {
+        let name = if let Some(name) = self.known(reader) { name } else { self.any(reader)? };
+        self.last = Some(name);
+        Ok(name)
+    }
+
+    fn known(&mut self, reader: &mut Reader<'a>) -> Option<&'static str> {
+        let rest = reader.text.as_bytes().get(reader.at..)?.strip_prefix(b"\"").filter(|_| !self.unknown)?;
+        let stands = |name: &str| {
+            let name = name.as_bytes();
+            name.first() == rest.first() && rest.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"\":"))
+        };
+        let (at, name) = NAMES.iter().enumerate().skip(self.passed).find(|(_, name)| stands(name))?;
+        self.passed = at.saturating_add(1);
+        reader.at = reader.at.saturating_add(name.len()).saturating_add(3);
+        Some(name)
+    }
+
+    fn any(&mut self, reader: &mut Reader<'a>) -> Result<&'a str, &'static str> {
+        self.unknown = true;
+        reader.name(self.last)
     }
 }
 
@@ -157,10 +227,29 @@ impl<'a> Reader<'a> {
         found
     }
 
-    fn members(
+    /// What a part of it reads, as text.
+    fn raw(
         &mut self,
-        mut value: impl FnMut(&mut Self, &'a str) -> Result<(), &'static str>,
-    ) -> Result<(), &'static str> {
+        read: impl FnOnce(&mut Self) -> Result<(), &'static str>,
+    ) -> Result<Option<&'a str>, &'static str> {
+        let start = self.at;
+        read(self)?;
+        Ok(self.text.get(start..self.at))
+    }
+
+    /// A name that stands after `last` in canonical order, and its colon.
+    fn name(&mut self, last: Option<&str>) -> Result<&'a str, &'static str> {
+        let name = self.string()?;
+        if last.is_some_and(|last| !is_sorted(last, name)) {
+            return Err("its members are not in canonical order");
+        }
+        if self.take(b':') { Ok(name) } else { Err("a member has no value") }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<(), &'static str> {
+        if depth > MAX_READ_DEPTH {
+            return Err("it is nested too deep");
+        }
         if !self.take(b'{') {
             return Err("it is not an object");
         }
@@ -169,15 +258,9 @@ impl<'a> Reader<'a> {
         }
         let mut last: Option<&str> = None;
         loop {
-            let name = self.string()?;
-            if last.is_some_and(|last| !is_sorted(last, name)) {
-                return Err("its members are not in canonical order");
-            }
+            let name = self.name(last)?;
             last = Some(name);
-            if !self.take(b':') {
-                return Err("a member has no value");
-            }
-            value(self, name)?;
+            self.value(depth)?;
             if self.take(b'}') {
                 return Ok(());
             }
@@ -185,13 +268,6 @@ impl<'a> Reader<'a> {
                 return Err("an object does not end");
             }
         }
-    }
-
-    fn object(&mut self, depth: usize) -> Result<(), &'static str> {
-        if depth > MAX_READ_DEPTH {
-            return Err("it is nested too deep");
-        }
-        self.members(|reader, _| reader.value(depth))
     }
 
     fn value(&mut self, depth: usize) -> Result<(), &'static str> {
@@ -261,11 +337,12 @@ impl<'a> Reader<'a> {
         }
         let start = self.at;
         loop {
+            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+            self.at = self.at.saturating_add(plain_length(rest));
             match self.peek() {
-                None | Some(0..0x20) => return Err("a string does not end"),
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(_) => self.at = self.at.saturating_add(1),
+                _ => return Err("a string does not end"),
             }
         }
         let raw = self.text.get(start..self.at).ok_or("a string does not end")?;
@@ -289,8 +366,13 @@ impl<'a> Reader<'a> {
 }
 
 fn is_sorted(last: &str, next: &str) -> bool {
+    // A backslash is ASCII: names of letters, digits and `_` need neither unescaping nor UTF-16.
+    let simple = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if simple(last) && simple(next) {
+        return last < next;
+    }
     if last.contains('\\') || next.contains('\\') {
-        let plain = |raw: &str| serde_json::from_str::<String>(&format!("\"{raw}\"")).unwrap_or_default();
+        let plain = |raw: &str| unescape(raw).unwrap_or_default();
         return compare_names(&plain(last), &plain(next)).is_lt();
     }
     compare_names(last, next).is_lt()
@@ -301,6 +383,27 @@ mod tests {
     use super::*;
 
     const LEAF: &str = include_str!("../../tests/data/leaf1.json");
+
+    #[test]
+    fn known_names_stand_in_canonical_order() {
+        assert!(NAMES.is_sorted_by(|last, next| is_sorted(last, next)));
+    }
+
+    #[test]
+    fn unknown_members_are_read_wherever_they_stand() {
+        for (from, to, good) in [
+            ("\"actortype\"", "\"actortag\":1,\"actortype\"", true),
+            ("\"actorid\"", "\"a\":\"x\",\"actorid\"", true),
+            ("\"type\":\"app", "\"tz\":null,\"type\":\"app", false),
+            ("\"actortype\"", "\"actorid\":\"u-8\",\"actortype\"", false),
+            ("\"actortype\"", "\"actortag\":{},\"actortype\"", false),
+            ("\"id\":", "\"h\":1,\"h\":1,\"id\":", false),
+            ("\"actorid\":\"u-7\"", "\"actorid\":7", false),
+        ] {
+            let changed = LEAF.replacen(from, to, 1);
+            assert_eq!(Leaf::parse(changed.as_bytes()).is_ok(), good, "{to}");
+        }
+    }
 
     #[test]
     fn worked_example_is_read() {

@@ -9,15 +9,25 @@ use jiff::fmt::temporal::DateTimePrinter;
 use super::{AuthType, Event, EventId, Kind, MAX_DEPTH, MAX_ID, MAX_ITEMS, MAX_LEAF, MAX_REASON, MAX_TEXT, Outcome};
 use crate::catalogue::PERSONAL;
 use crate::name::Tree;
-use crate::value::{Object, Value, write_integer, write_text};
+use crate::value::{Object, Value, is_plain, write_integer, write_text};
 
 /// Highest severity of OCSF.
 const MAX_SEVERITY: u8 = 6;
 
 /// RFC 3339 in UTC with six digits of a second: the one spelling of a time in the log.
 pub(crate) fn encode_time(time: SystemTime) -> String {
+    const LENGTH: usize = "2026-03-01T09:00:00.000000Z".len();
+    let mut out = String::with_capacity(LENGTH);
+    write_time(time, &mut out);
+    out
+}
+
+fn write_time(time: SystemTime, out: &mut String) {
     const PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(6));
-    PRINTER.timestamp_to_string(&Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH))
+    let time = Timestamp::try_from(time).unwrap_or(Timestamp::UNIX_EPOCH);
+    // Writing into a string does not fail.
+    let written = PRINTER.print_timestamp(&time, out);
+    drop(written);
 }
 
 /// An event within its budgets, ready to be written into one tree or two.
@@ -60,28 +70,25 @@ impl Prepared {
         let event = &self.event;
         let mut leaf = Members::new(self.data.len());
         leaf.text("actorid", event.actor.id());
-        leaf.text("actortype", Some(event.actor.kind().as_str()));
-        leaf.text("authtype", event.authtype.map(AuthType::as_str));
+        leaf.word("actortype", Some(event.actor.kind().as_str()));
+        leaf.word("authtype", event.authtype.map(AuthType::as_str));
         leaf.text("clientid", event.client.as_deref());
         leaf.raw("data", &self.data);
         self.write_schema(&mut leaf);
-        leaf.name("id");
-        leaf.out.push('"');
-        id.write(&mut leaf.out);
-        leaf.out.push('"');
+        leaf.quoted("id", |out| id.write(out));
         leaf.text("onbehalfof", event.on_behalf_of.as_deref());
-        leaf.text("outcome", Some(event.outcome.as_str()));
+        leaf.word("outcome", Some(event.outcome.as_str()));
         leaf.text("reason", event.reason.as_deref());
         leaf.text("sessionid", event.session.as_deref());
         leaf.name("severityid");
         write_integer(i64::from(self.severity()), &mut leaf.out);
-        leaf.text("source", Some(source));
-        leaf.text("specversion", Some("1.0"));
+        leaf.word("source", Some(source));
+        leaf.word("specversion", Some("1.0"));
         leaf.text("subject", event.subject.as_deref());
-        leaf.text("tenantid", tree.tenant_id().map(crate::name::TenantId::as_str));
-        leaf.text("time", Some(&encode_time(self.time)));
+        leaf.word("tenantid", tree.tenant_id().map(crate::name::TenantId::as_str));
+        leaf.quoted("time", |out| write_time(self.time, out));
         leaf.text("traceparent", event.trace.as_deref());
-        leaf.text("type", Some(event.name()));
+        leaf.word("type", Some(event.name()));
         leaf.end()
     }
 
@@ -125,6 +132,20 @@ impl Members {
             self.name(name);
             write_text(value, &mut self.out);
         }
+    }
+
+    /// A text of which its type says that no character is escaped.
+    fn word(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.quoted(name, |out| out.push_str(value));
+        }
+    }
+
+    fn quoted(&mut self, name: &str, write: impl FnOnce(&mut String)) {
+        self.name(name);
+        self.out.push('"');
+        write(&mut self.out);
+        self.out.push('"');
     }
 
     fn raw(&mut self, name: &str, json: &str) {
@@ -243,9 +264,13 @@ fn cut_value(value: &mut Value, path: &str, depth: usize, cut: &mut Vec<String>)
 }
 
 fn cut_envelope(event: &mut Event, cut: &mut Vec<String>) {
-    let mut actor = event.actor.id().map(str::to_owned);
+    if let Some(id) = event.actor.id().filter(|id| id.len() > MAX_ID) {
+        let mut id = id.to_owned();
+        cut_text(&mut id, MAX_ID);
+        cut.push("actorid".to_owned());
+        event.actor = super::Actor::new(event.actor.kind(), id);
+    }
     for (name, member, most) in [
-        ("actorid", &mut actor, MAX_ID),
         ("clientid", &mut event.client, MAX_ID),
         ("onbehalfof", &mut event.on_behalf_of, MAX_ID),
         ("sessionid", &mut event.session, MAX_ID),
@@ -256,10 +281,7 @@ fn cut_envelope(event: &mut Event, cut: &mut Vec<String>) {
             cut.push(name.to_owned());
         }
     }
-    if let Some(id) = actor.filter(|_| cut.iter().any(|path| path == "actorid")) {
-        event.actor = super::Actor::new(event.actor.kind(), id);
-    }
-    if event.outcome != Outcome::Success {
+    if event.outcome != Outcome::Success || event.reason.is_some() {
         let given = event.reason.take().unwrap_or_default();
         let reason = reason_code(&given);
         if reason != given {
@@ -281,7 +303,12 @@ fn envelope_len(event: &Event) -> usize {
     const FIXED: usize = 1_024;
     let free = [event.actor.id(), event.client.as_deref(), event.on_behalf_of.as_deref(), event.session.as_deref()];
     let free = free.into_iter().chain([event.subject.as_deref(), event.trace.as_deref()]).flatten();
-    free.map(|text| Value::from(text).encode().len()).fold(FIXED, usize::saturating_add)
+    free.map(encoded_len).fold(FIXED, usize::saturating_add)
+}
+
+/// Length of a string in JSON, its quotes counted.
+fn encoded_len(text: &str) -> usize {
+    if is_plain(text) { text.len().saturating_add(2) } else { Value::from(text).encode().len() }
 }
 
 /// Cuts the largest member until `data` fits, and names what was cut.

@@ -1,20 +1,23 @@
 //! Group commit without a thread: the first who waits writes for all who wait.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::cache::Cache;
 use super::drops::Drops;
-use super::round::{Finish, Signed};
+use super::places::{Place, Places};
+use super::round::{Round, Signed};
 use super::seen::{Window, escaped, fingerprint};
 use super::writer::Writer;
 use super::{LogKeys, RecordError, Recovery};
 use crate::event::{Class, Event, EventId, Ids, Prepared};
 use crate::fs::{FileSystem, Held};
 use crate::head::Head;
+use crate::keyed::KeyedMap;
 use crate::merkle::{Edge, Hash, Tile, leaf_hash};
 use crate::name::Tree;
+use crate::note::Checkpoint;
 use crate::wal::frame::{FrameBuilder, MAX_FRAME, MAX_RECORDS, NewRecord};
 use crate::wal::meta::{LogMeta, hex};
 use crate::wal::micros;
@@ -45,13 +48,17 @@ pub(crate) struct Shared {
     core: Mutex<Core>,
     changed: Condvar,
     ids: Mutex<Ids>,
+    /// Only who makes a round takes it.
+    cache: Mutex<Cache>,
 }
 
 /// What changes with every event.
 #[derive(Debug)]
 pub(super) struct Core {
-    pub(super) trees: HashMap<Tree, Growing>,
+    pub(super) trees: KeyedMap<Tree, Growing>,
     pub(super) filling: Filling,
+    /// The memory of the frame before.
+    spare: Option<FrameBuilder>,
     pub(super) writer: Option<Writer>,
     in_flight: bool,
     pub(super) rounding: bool,
@@ -73,7 +80,13 @@ pub(super) struct Core {
 pub(super) struct Growing {
     number: u32,
     pub(super) edge: Edge,
+    /// The newest checkpoint and when it was made; it may be on its way to the disk.
+    pub(super) newest: Option<(Checkpoint, SystemTime)>,
+    /// The newest that is durable.
     pub(super) signed: Option<Signed>,
+    pub(super) places: Places,
+    /// The last commit with a leaf of it.
+    commit: u64,
     /// Since when leaves wait for a checkpoint.
     pub(super) waiting: Option<SystemTime>,
     /// Full tiles that are not on disk yet.
@@ -86,11 +99,13 @@ pub(super) struct Filling {
     pub(super) frame: FrameBuilder,
     pub(super) commit: u64,
     now: SystemTime,
+    /// The first leaf of each tree in it.
+    firsts: Vec<(Tree, u64)>,
 }
 
 impl Filling {
-    fn new(commit: u64) -> Self {
-        Self { frame: FrameBuilder::new(), commit, now: UNIX_EPOCH }
+    fn new(commit: u64, frame: FrameBuilder) -> Self {
+        Self { frame, commit, now: UNIX_EPOCH, firsts: Vec::new() }
     }
 
     fn has_room(&self, records: usize, bytes: usize) -> bool {
@@ -117,10 +132,36 @@ struct NewLeaf {
     print: [u8; 16],
 }
 
+/// What an event becomes.
+struct Leaves {
+    first: NewLeaf,
+    copy: Option<NewLeaf>,
+}
+
+impl Leaves {
+    fn each(&self) -> impl Iterator<Item = &NewLeaf> {
+        std::iter::once(&self.first).chain(&self.copy)
+    }
+
+    fn len(&self) -> usize {
+        self.each().count()
+    }
+}
+
+/// A tree as it was found.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub(super) tree: Tree,
+    pub(super) edge: Edge,
+    pub(super) signed: Option<Signed>,
+    pub(super) recent: Vec<super::seen::Recent>,
+    pub(super) places: Places,
+}
+
 /// What `open` hands over.
 #[derive(Debug)]
 pub(super) struct Start {
-    pub(super) trees: Vec<(Tree, Edge, Option<Signed>, Vec<super::seen::Recent>)>,
+    pub(super) trees: Vec<Restored>,
     pub(super) writer: Writer,
     pub(super) next_commit: u64,
     pub(super) chain: Hash,
@@ -133,8 +174,9 @@ type Guard<'a> = MutexGuard<'a, Core>;
 impl Shared {
     pub(super) fn new(fixed: Fixed, start: Start, now: SystemTime) -> Self {
         let mut core = Core {
-            trees: HashMap::new(),
-            filling: Filling::new(start.next_commit),
+            trees: KeyedMap::default(),
+            filling: Filling::new(start.next_commit, FrameBuilder::new()),
+            spare: None,
             writer: Some(start.writer),
             in_flight: false,
             rounding: false,
@@ -150,21 +192,28 @@ impl Shared {
             last_time: start.last_time,
         };
         let mut recent = Vec::new();
-        for (tree, edge, signed, seen) in start.trees {
+        for restored in start.trees {
+            let Restored { tree, edge, signed, places, .. } = restored;
             let number = core.next_number();
-            recent.extend(seen.into_iter().map(|event| (number, event)));
+            recent.extend(restored.recent.into_iter().map(|event| (number, event)));
             let waiting = (signed.as_ref().map_or(0, Signed::size) < edge.len()).then_some(UNIX_EPOCH);
-            core.trees.insert(tree, Growing { number, edge, signed, waiting, ..Growing::default() });
+            let newest = signed.as_ref().map(|signed| (signed.checkpoint.clone(), UNIX_EPOCH));
+            core.trees.insert(tree, Growing { number, edge, newest, signed, places, waiting, ..Growing::default() });
         }
         recent.sort_unstable_by_key(|(_, (_, _, commit, _))| *commit);
         for (number, event) in recent {
             core.seen.push(number, event);
         }
-        Self { fixed, core: Mutex::new(core), changed: Condvar::new(), ids: Mutex::new(Ids::default()) }
+        let (ids, cache) = (Mutex::default(), Mutex::default());
+        Self { fixed, core: Mutex::new(core), changed: Condvar::new(), ids, cache }
     }
 
     pub(super) fn lock(&self) -> Guard<'_> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'a>(&self, core: Guard<'a>) -> Guard<'a> {
@@ -178,11 +227,15 @@ impl Shared {
     pub(super) fn record(&self, event: Event, now: SystemTime) -> Result<Accepted, RecordError> {
         let tree = event.tenant.clone().map_or(Tree::Deployment, Tree::Tenant);
         let class = event.class();
+        if event.time.is_some_and(|time| time > now) {
+            return Err(RecordError::TimeInFuture);
+        }
+        // An id that was just made is known to nobody.
+        let is_retry = event.id.is_some();
         let leaves = self.leaves(event, &tree, now)?;
-        let Some(first) = leaves.first() else { return Err(RecordError::Random) };
-        let (id, bytes) = (first.id, leaves.iter().map(|leaf| leaf.bytes.len().saturating_add(128)).sum());
+        let (id, bytes) = (leaves.first.id, leaves.each().map(|leaf| leaf.bytes.len().saturating_add(128)).sum());
         let mut core = self.lock();
-        if let Some(known) = core.known(first)? {
+        if is_retry && let Some(known) = core.known(&leaves.first)? {
             return Ok(Accepted { id, tree, place: Some(known) });
         }
         core = match class {
@@ -196,20 +249,20 @@ impl Shared {
             },
             Class::FailClosed | Class::Block => self.room(core, leaves.len(), bytes)?,
         };
-        let place = leaves.iter().map(|leaf| core.push(leaf, now)).collect::<Vec<_>>();
-        Ok(Accepted { id, tree, place: place.first().copied() })
+        let place = core.push(&leaves.first, now);
+        if let Some(copy) = &leaves.copy {
+            core.push(copy, now);
+        }
+        Ok(Accepted { id, tree, place: Some(place) })
     }
 
     /// The leaves of an event: one, or for `tenant.*` of a tenant a second one in the deployment's tree, which survives a purge.
-    fn leaves(&self, event: Event, tree: &Tree, now: SystemTime) -> Result<Vec<NewLeaf>, RecordError> {
+    fn leaves(&self, event: Event, tree: &Tree, now: SystemTime) -> Result<Leaves, RecordError> {
         let id = event.id.map_or_else(|| self.new_id(event.time.unwrap_or(now)), Ok)?;
         let twice = event.name().starts_with("tenant.") && *tree != Tree::Deployment;
         let prepared = Prepared::new(event, now);
-        let mut leaves = vec![self.leaf(&prepared, tree.clone(), id)];
-        if twice {
-            leaves.push(self.leaf(&prepared, Tree::Deployment, id.of_copy()));
-        }
-        Ok(leaves)
+        let copy = twice.then(|| self.leaf(&prepared, Tree::Deployment, id.of_copy()));
+        Ok(Leaves { first: self.leaf(&prepared, tree.clone(), id), copy })
     }
 
     fn leaf(&self, prepared: &Prepared, tree: Tree, id: EventId) -> NewLeaf {
@@ -285,17 +338,17 @@ impl Shared {
 
     /// Commits the filling frame, with a round if one is due. The caller saw that nobody else does.
     fn lead<'a>(&'a self, mut core: Guard<'a>) -> Guard<'a> {
-        let finish = if core.is_round_due() && !core.rounding {
-            match self.add_round(&mut core, None, false) {
-                Ok(finish) => Some(finish),
+        let round = if core.is_round_due() && !core.rounding {
+            match self.begin_round(&mut core, None, false) {
+                Ok(round) => Some(round),
                 Err(error) => return self.fail(core, error),
             }
         } else {
             None
         };
-        let (core, finish) = self.commit(core, finish);
-        match finish {
-            Some(finish) => self.finish(core, &finish).0,
+        let (core, round) = self.commit(core, round);
+        match round {
+            Some(round) => self.finish(core, round).0,
             None => core,
         }
     }
@@ -307,36 +360,41 @@ impl Shared {
         core
     }
 
-    /// Writes and syncs the filling frame. While it is in flight the next one fills.
-    pub(super) fn commit<'a>(&'a self, mut core: Guard<'a>, mut finish: Option<Finish>) -> (Guard<'a>, Option<Finish>) {
+    /// Writes and syncs the filling frame, with the checkpoints of a round. While it is in flight the next one fills.
+    pub(super) fn commit<'a>(&'a self, mut core: Guard<'a>, mut round: Option<Round>) -> (Guard<'a>, Option<Round>) {
         let Some(mut writer) = core.writer.take() else { return (core, None) };
         let next = core.filling.commit.saturating_add(1);
-        let filled = std::mem::replace(&mut core.filling, Filling::new(next));
+        let empty = core.spare.take().unwrap_or_else(FrameBuilder::new);
+        let mut filled = std::mem::replace(&mut core.filling, Filling::new(next, empty));
         let time = micros(filled.now).max(core.last_time);
         core.last_time = time;
         core.in_flight = true;
         drop(core);
-        let outcome = writer.commit(&self.fixed, filled.frame, filled.commit, time);
+        let signed = round.as_mut().map_or(Ok(()), |round| round.sign(&mut filled.frame, self.fixed.keys.signing()));
+        let outcome = signed.and_then(|()| writer.commit(&self.fixed, &mut filled.frame, filled.commit, time));
         let mut core = self.lock();
         core.in_flight = false;
         match outcome {
-            Ok(chain) => {
+            Ok(written) => {
                 core.durable = filled.commit;
-                core.chain = chain;
-                if let Some(finish) = &mut finish {
-                    core.trees_root = finish.trees_root;
-                    finish.stand = Some((next, writer.key.copy()));
+                core.chain = written.chain;
+                core.note_places(&filled.firsts, written.segment, written.offset);
+                if let Some(round) = &mut round {
+                    core.trees_root = round.trees_root;
+                    round.stand = Some((next, writer.key.copy()));
                 }
             }
             Err(error) => {
                 core.failed = Some(error);
                 core.rounding = false;
-                finish = None;
+                round = None;
             }
         }
         core.writer = Some(writer);
+        filled.frame.clear();
+        core.spare = Some(filled.frame);
         self.changed.notify_all();
-        (core, finish)
+        (core, round)
     }
 
     /// Until no frame is in flight and no round is being finished.
@@ -381,8 +439,18 @@ impl Shared {
         self.lock().trees.get(tree).map(|growing| growing.edge.len())
     }
 
-    pub(super) fn durable_commit(&self) -> u64 {
-        self.lock().durable
+    /// The last commit that is durable, and where to begin reading for a leaf.
+    pub(super) fn durable(&self, tree: &Tree, leaf: u64) -> (u64, Place) {
+        let core = self.lock();
+        let place = core.trees.get(tree).map(|growing| growing.places.before(leaf));
+        (core.durable, place.unwrap_or_default())
+    }
+
+    /// Where the event with an id is, if it is one of the last.
+    pub(super) fn find(&self, tree: &Tree, id: EventId) -> Option<u64> {
+        let mut core = self.lock();
+        let number = core.trees.get(tree)?.number;
+        core.seen.find(number, id).map(|seen| seen.index)
     }
 
     pub(super) fn mark_closed(&self, mut core: Guard<'_>) {
@@ -401,7 +469,7 @@ impl Core {
     }
 
     /// A retry gets the place of the first attempt; a known id on another event is refused.
-    fn known(&self, leaf: &NewLeaf) -> Result<Option<(u64, u64)>, RecordError> {
+    fn known(&mut self, leaf: &NewLeaf) -> Result<Option<(u64, u64)>, RecordError> {
         let Some(growing) = self.trees.get(&leaf.tree) else { return Ok(None) };
         match self.seen.find(growing.number, leaf.id) {
             Some(seen) if seen.is_same(&leaf.print) => Ok(Some((seen.index, seen.commit))),
@@ -410,15 +478,8 @@ impl Core {
         }
     }
 
-    fn dropped(
-        &mut self,
-        id: EventId,
-        tree: Tree,
-        leaves: &[NewLeaf],
-        cause: &'static str,
-        now: SystemTime,
-    ) -> Accepted {
-        for leaf in leaves {
+    fn dropped(&mut self, id: EventId, tree: Tree, leaves: &Leaves, cause: &'static str, now: SystemTime) -> Accepted {
+        for leaf in leaves.each() {
             let kind = crate::event::leaf::Leaf::parse(leaf.bytes.as_bytes()).ok();
             let kind = kind
                 .and_then(|leaf| crate::catalogue::find(leaf.kind))
@@ -429,13 +490,17 @@ impl Core {
     }
 
     fn push(&mut self, leaf: &NewLeaf, now: SystemTime) -> (u64, u64) {
-        let number = self.next_number();
-        if !self.trees.contains_key(&leaf.tree) {
-            self.trees.insert(leaf.tree.clone(), Growing { number, ..Growing::default() });
-        }
-        let commit = self.filling.commit;
-        let Some(growing) = self.trees.get_mut(&leaf.tree) else { return (0, commit) };
+        let (number, commit) = (self.next_number(), self.filling.commit);
+        let growing = if let Some(growing) = self.trees.get_mut(&leaf.tree) {
+            growing
+        } else {
+            self.trees.entry(leaf.tree.clone()).or_insert(Growing { number, ..Growing::default() })
+        };
         let index = growing.edge.len();
+        if growing.commit != commit {
+            growing.commit = commit;
+            self.filling.firsts.push((leaf.tree.clone(), index));
+        }
         let tiles = &mut growing.tiles;
         growing.edge.push(leaf.hash, &mut |tile| tiles.push(tile));
         growing.waiting.get_or_insert(now);
@@ -444,6 +509,15 @@ impl Core {
         self.seen.push(growing.number, (leaf.id, index, commit, leaf.print));
         self.since_round = self.since_round.saturating_add(1);
         (index, commit)
+    }
+
+    /// Where the leaves of a frame are that was written.
+    fn note_places(&mut self, firsts: &[(Tree, u64)], segment: u64, offset: u64) {
+        for (tree, leaf) in firsts {
+            if let Some(growing) = self.trees.get_mut(tree) {
+                growing.places.note(Place { leaf: *leaf, segment, offset });
+            }
+        }
     }
 
     pub(super) fn filling_now(&self) -> SystemTime {

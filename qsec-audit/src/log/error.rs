@@ -34,6 +34,9 @@ pub enum RecordError {
     /// An event with this id, and another type, subject or data, was recorded before.
     #[error("another event has the id `{0}`")]
     DuplicateEventId(String),
+    /// The event says that it happened later than now.
+    #[error("the time of the event is later than now")]
+    TimeInFuture,
     /// The log was closed.
     #[error("the audit log is closed")]
     Closed,
@@ -60,6 +63,7 @@ impl RecordError {
             | Self::FrameTooLarge => "audit_unavailable",
             Self::Dropped => "event_dropped",
             Self::DuplicateEventId(_) => "duplicate_event_id",
+            Self::TimeInFuture => "time_in_future",
             Self::Closed => "log_closed",
         }
     }

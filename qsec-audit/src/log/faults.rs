@@ -112,6 +112,14 @@ impl FileSystem for Faulty {
         Disk.read(path)
     }
 
+    fn read_into(&self, path: &Path, bytes: &mut Vec<u8>) -> io::Result<()> {
+        Disk.read_into(path, bytes)
+    }
+
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        Disk.length(path)
+    }
+
     fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
         Disk.list(path)
     }

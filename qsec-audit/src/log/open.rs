@@ -3,12 +3,13 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use ring::rand::{SecureRandom as _, SystemRandom};
 
-use super::commit::{Fixed, Shared, Start};
-use super::round::{Signed, write_tree_file};
+use super::cache::Cache;
+use super::commit::{Fixed, Restored, Shared, Start};
+use super::round::Signed;
 use super::writer::Writer;
 use super::{Log, LogKeys, OpenLogError};
 use crate::catalogue::{AuditLogOpened, AuditLogRecovered};
@@ -149,8 +150,8 @@ fn start_log(
         .map(|state| Ok::<_, OpenLogError>((state.next_commit, keys.sealer().open(&state.sealed)?)))
         .transpose()?;
     let verifiers = [keys.signing().verifier_key("_")];
-    let evidence = Evidence { key, head, verifiers: &verifiers, remembered: None };
-    let scanned = Scanned::new(files.as_ref(), dir, evidence).map_err(unavailable(dir))?;
+    let evidence = Evidence { key, head, verifiers: &verifiers, remembered: None, appending: true };
+    let scanned = Scanned::new(files.as_ref(), dir, &evidence).map_err(unavailable(dir))?;
     if scanned.findings.is_tampered() {
         return Err(OpenLogError::Tampered { path: dir.to_owned(), findings: scanned.findings.into_list() });
     }
@@ -160,8 +161,8 @@ fn start_log(
     };
     let trees_root = scanned.trees.root(true);
     let trees = scanned.trees.list.into_iter().map(|grown| {
-        let signed = grown.newest.map(|(checkpoint, note)| Signed { checkpoint, note, at: UNIX_EPOCH });
-        (grown.tree, grown.edge, signed, grown.recent)
+        let signed = grown.newest.map(|(checkpoint, note)| Signed { checkpoint, note });
+        Restored { tree: grown.tree, edge: grown.edge, signed, recent: grown.recent, places: grown.places }
     });
     let last = scanned.last;
     let start = Start {
@@ -267,9 +268,10 @@ fn make_durable(files: &dyn FileSystem, segment: &Path, end: u64, length: u64) -
 
 /// Checkpoint files and tiles, from the log.
 fn rebuild(files: &dyn FileSystem, dir: &Path, scanned: &Scanned) -> Result<(), OpenLogError> {
+    let mut cache = Cache::default();
     for grown in &scanned.trees.list {
         if let Some((_, note)) = &grown.newest {
-            write_tree_file(files, dir, &grown.tree, "checkpoint", note.as_bytes())?;
+            cache.write(files, dir, &grown.tree, "checkpoint", note.as_bytes())?;
         }
     }
     let mut edges: Vec<(&Tree, Edge)> = scanned.trees.list.iter().map(|grown| (&grown.tree, Edge::default())).collect();
@@ -284,10 +286,10 @@ fn rebuild(files: &dyn FileSystem, dir: &Path, scanned: &Scanned) -> Result<(), 
                 let mut full = Vec::new();
                 edge.push(record.digest(), &mut |tile| full.push(tile));
                 for tile in full {
-                    write_tree_file(files, dir, tree, &Tile::path(tile.level, tile.index), &tile.bytes)?;
+                    cache.write(files, dir, tree, &Tile::path(tile.level, tile.index), &tile.bytes)?;
                 }
             }
         }
     }
-    Ok(())
+    Ok(cache.sync(files)?)
 }

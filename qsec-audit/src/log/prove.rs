@@ -79,6 +79,9 @@ impl Log {
     /// As [`Log::prove_index`].
     pub fn prove_event(&self, tree: &Tree, id: &EventId, now: SystemTime) -> Result<Proven, ProveError> {
         self.flush(now)?;
+        if let Some(index) = self.shared.find(tree, *id) {
+            return self.prove_index(tree, index, now);
+        }
         for entry in self.tail(tree, 0) {
             let entry = entry?;
             if Leaf::parse(entry.bytes()).is_ok_and(|leaf| leaf.id == *id) {

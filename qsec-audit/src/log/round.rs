@@ -1,20 +1,19 @@
 //! Rounds: checkpoints in the log, then the state of the MAC chain, then the files that are made of them.
 
-use std::path::Path;
 use std::sync::MutexGuard;
 use std::time::{Duration, SystemTime};
 
 use super::RecordError;
-use super::commit::{Core, Shared};
+use super::commit::{Core, Growing, Shared};
 use super::writer::unavailable;
 use crate::catalogue::{AuditHeadsRecorded, AuditLogClosed};
 use crate::event::Actor;
 use crate::fs;
 use crate::merkle::{Hash, Tile, leaf_hash};
-use crate::name::Tree;
-use crate::note::{Checkpoint, encode_base64};
+use crate::name::{Origin, Tree};
+use crate::note::{Checkpoint, SigningKey, encode_base64};
 use crate::verify::scan_root;
-use crate::wal::frame::NewRecord;
+use crate::wal::frame::{FrameBuilder, NewRecord};
 use crate::wal::mac::MacKey;
 use crate::wal::state::MacState;
 
@@ -27,12 +26,11 @@ const TENANT_INTERVAL: Duration = Duration::from_mins(1);
 /// Most signatures in a round.
 const MAX_SIGNATURES: usize = 1_000;
 
-/// The newest checkpoint of a tree.
+/// A checkpoint of a tree, signed and durable.
 #[derive(Debug, Clone)]
 pub(super) struct Signed {
     pub(super) checkpoint: Checkpoint,
     pub(super) note: String,
-    pub(super) at: SystemTime,
 }
 
 impl Signed {
@@ -41,14 +39,27 @@ impl Signed {
     }
 }
 
-/// What is left of a round after its frame is durable.
+/// A round that was begun: its events are in the frame, its checkpoints are still to be signed, in the frame and in files.
 #[derive(Debug)]
-pub(super) struct Finish {
+pub(super) struct Round {
     pub(super) trees_root: Hash,
     /// The next commit and its key.
     pub(super) stand: Option<(u64, MacKey)>,
-    checkpoints: Vec<(Tree, String)>,
+    checkpoints: Vec<(Tree, Checkpoint)>,
+    signed: Vec<(Tree, Signed)>,
     tiles: Vec<(Tree, Tile)>,
+}
+
+impl Round {
+    /// Signs the checkpoints into the frame. This takes no lock: a signature costs as much as twenty events.
+    pub(super) fn sign(&mut self, frame: &mut FrameBuilder, key: &SigningKey) -> Result<(), RecordError> {
+        for (tree, checkpoint) in self.checkpoints.drain(..) {
+            let note = checkpoint.sign(key)?;
+            frame.push(&NewRecord::checkpoint(&tree, &note));
+            self.signed.push((tree, Signed { checkpoint, note }));
+        }
+        Ok(())
+    }
 }
 
 type Guard<'a> = MutexGuard<'a, Core>;
@@ -67,9 +78,9 @@ impl Core {
             .iter()
             .filter(|(tree, growing)| {
                 let rested = growing
-                    .signed
+                    .newest
                     .as_ref()
-                    .is_none_or(|signed| now.duration_since(signed.at).unwrap_or_default() >= TENANT_INTERVAL);
+                    .is_none_or(|(_, at)| now.duration_since(*at).unwrap_or_default() >= TENANT_INTERVAL);
                 **tree != Tree::Deployment && (all || rested || asked == Some(*tree))
             })
             .filter_map(|(tree, growing)| Some((growing.waiting?, tree)))
@@ -79,11 +90,19 @@ impl Core {
     }
 
     fn root(&self, with_deployment: bool) -> Hash {
-        let signed = self.trees.iter().filter(|(tree, _)| with_deployment || **tree != Tree::Deployment);
-        let bodies = signed.filter_map(|(tree, growing)| {
-            Some((tree.name(), leaf_hash(growing.signed.as_ref()?.checkpoint.body().as_bytes())))
-        });
+        let trees = self.trees.iter().filter(|(tree, _)| with_deployment || **tree != Tree::Deployment);
+        let bodies = trees
+            .filter_map(|(tree, growing)| Some((tree.name(), leaf_hash(growing.newest.as_ref()?.0.body().as_bytes()))));
         scan_root(bodies.collect())
+    }
+
+    /// The next checkpoint of a tree: all its leaves.
+    fn checkpoint(&mut self, tree: &Tree, prefix: &Origin, now: SystemTime) -> Option<(Tree, Checkpoint)> {
+        let growing = self.trees.get_mut(tree)?;
+        let checkpoint = Checkpoint::new(&tree.origin(prefix), growing.edge.len(), growing.edge.root());
+        growing.newest = Some((checkpoint.clone(), now));
+        growing.waiting = None;
+        Some((tree.clone(), checkpoint))
     }
 }
 
@@ -96,86 +115,76 @@ impl Shared {
         if core.since_round == 0 && core.drops.is_empty() && !wanted && !all {
             return Ok(());
         }
-        let finish = match self.add_round(&mut core, asked, all) {
-            Ok(finish) => finish,
+        let round = match self.begin_round(&mut core, asked, all) {
+            Ok(round) => round,
             Err(error) => return self.finished(core, Err(error)).1,
         };
-        let (core, finish) = self.commit(core, Some(finish));
-        if let Some(finish) = finish {
-            return self.finish(core, &finish).1;
+        let (core, round) = self.commit(core, Some(round));
+        if let Some(round) = round {
+            return self.finish(core, round).1;
         }
         drop(core);
         self.quiet().map(drop)
     }
 
-    /// Puts the records of a round into the filling frame. From here on no other round begins.
-    pub(super) fn add_round(&self, core: &mut Core, asked: Option<&Tree>, all: bool) -> Result<Finish, RecordError> {
-        let now = core.filling_now();
+    /// Puts the events of a round into the filling frame. From here on no other round begins.
+    ///
+    /// The roots are taken here, while nothing can be added; the frame goes before anything else is.
+    pub(super) fn begin_round(&self, core: &mut Core, asked: Option<&Tree>, all: bool) -> Result<Round, RecordError> {
+        let (now, prefix) = (core.filling_now(), &self.fixed.meta.origin);
         core.rounding = true;
         for (tree, event) in core.drops.take() {
             self.push_own(core, event, &tree, now)?;
         }
-        let mut checkpoints = Vec::new();
-        for tree in core.due(asked, all) {
-            self.sign(core, &tree, now, &mut checkpoints)?;
-        }
-        let signed =
-            core.trees.iter().filter(|(tree, growing)| **tree != Tree::Deployment && growing.signed.is_some()).count();
+        let due = core.due(asked, all);
+        let mut checkpoints: Vec<_> = due.iter().filter_map(|tree| core.checkpoint(tree, prefix, now)).collect();
+        let with_checkpoint =
+            |(tree, growing): &(&Tree, &Growing)| **tree != Tree::Deployment && growing.newest.is_some();
+        let trees = core.trees.iter().filter(with_checkpoint).count();
         let root = encode_base64(&core.root(false));
-        let event = AuditHeadsRecorded::new().trees(i64::try_from(signed).unwrap_or(i64::MAX)).root(root);
+        let event = AuditHeadsRecorded::new().trees(i64::try_from(trees).unwrap_or(i64::MAX)).root(root);
         self.push_own(core, event.by(Actor::system()), &Tree::Deployment, now)?;
-        self.sign(core, &Tree::Deployment, now, &mut checkpoints)?;
+        checkpoints.extend(core.checkpoint(&Tree::Deployment, prefix, now));
         core.since_round = 0;
         core.last_round = now;
         let trees_root = core.root(true);
-        let with_tiles = core.trees.iter().filter(|(_, growing)| !growing.tiles.is_empty());
-        let tiles = with_tiles
-            .flat_map(|(tree, growing)| growing.tiles.iter().map(|tile| (tree.clone(), tile.clone())))
-            .collect();
-        Ok(Finish { trees_root, stand: None, checkpoints, tiles })
-    }
-
-    fn sign(
-        &self,
-        core: &mut Core,
-        tree: &Tree,
-        now: SystemTime,
-        notes: &mut Vec<(Tree, String)>,
-    ) -> Result<(), RecordError> {
-        let Some(growing) = core.trees.get_mut(tree) else { return Ok(()) };
-        let origin = tree.origin(&self.fixed.meta.origin);
-        let checkpoint = Checkpoint::new(&origin, growing.edge.len(), growing.edge.root());
-        let note = checkpoint.sign(self.fixed.keys.signing())?;
-        core.filling.frame.push(&NewRecord::checkpoint(tree, &note));
-        growing.signed = Some(Signed { checkpoint, note: note.clone(), at: now });
-        growing.waiting = None;
-        notes.push((tree.clone(), note));
-        Ok(())
+        let tiles =
+            core.trees.iter().flat_map(|(tree, growing)| growing.tiles.iter().map(|tile| (tree.clone(), tile.clone())));
+        let tiles = tiles.collect();
+        Ok(Round { trees_root, stand: None, checkpoints, signed: Vec::new(), tiles })
     }
 
     /// `mac.state`, then tiles and checkpoint files. Receipts were given before: these follow from what is durable.
-    pub(super) fn finish<'a>(&'a self, core: Guard<'a>, finish: &Finish) -> (Guard<'a>, Result<(), RecordError>) {
+    pub(super) fn finish<'a>(&'a self, core: Guard<'a>, round: Round) -> (Guard<'a>, Result<(), RecordError>) {
         drop(core);
-        let outcome = self.write_finish(finish);
+        let outcome = self.write_finish(&round);
         let mut core = self.lock();
         if outcome.is_ok() {
-            for (tree, written) in &finish.tiles {
+            for (tree, written) in &round.tiles {
                 if let Some(growing) = core.trees.get_mut(tree) {
                     growing.tiles.retain(|tile| (tile.level, tile.index) != (written.level, written.index));
+                }
+            }
+            for (tree, signed) in round.signed {
+                if let Some(growing) = core.trees.get_mut(&tree) {
+                    growing.signed = Some(signed);
                 }
             }
         }
         self.finished(core, outcome)
     }
 
-    fn write_finish(&self, finish: &Finish) -> Result<(), RecordError> {
-        if let Some((next_commit, key)) = &finish.stand {
+    fn write_finish(&self, round: &Round) -> Result<(), RecordError> {
+        if let Some((next_commit, key)) = &round.stand {
             self.write_state(true, *next_commit, key)?;
         }
-        for (tree, tile) in &finish.tiles {
-            self.write_tree_file(tree, &Tile::path(tile.level, tile.index), &tile.bytes)?;
+        let (files, dir) = (self.fixed.fs.as_ref(), &self.fixed.dir);
+        let mut cache = self.cache();
+        for (tree, tile) in &round.tiles {
+            cache.write(files, dir, tree, &Tile::path(tile.level, tile.index), &tile.bytes)?;
         }
-        finish.checkpoints.iter().try_for_each(|(tree, note)| self.write_tree_file(tree, "checkpoint", note.as_bytes()))
+        let signed = &round.signed;
+        signed.iter().try_for_each(|(tree, signed)| cache.write(files, dir, tree, "checkpoint", signed.note.as_bytes()))
     }
 
     pub(super) fn write_state(&self, open: bool, next_commit: u64, key: &MacKey) -> Result<(), RecordError> {
@@ -183,10 +192,6 @@ impl Shared {
         let path = self.fixed.dir.join("mac.state");
         let bytes = MacState { open, next_commit, sealed }.encode();
         fs::replace(self.fixed.fs.as_ref(), &path, &bytes).map_err(|error| unavailable(path, error))
-    }
-
-    fn write_tree_file(&self, tree: &Tree, file: &str, bytes: &[u8]) -> Result<(), RecordError> {
-        write_tree_file(self.fixed.fs.as_ref(), &self.fixed.dir, tree, file, bytes)
     }
 
     /// The last rounds, the last words, and the state that says so.
@@ -205,6 +210,7 @@ impl Shared {
             if !waiting && core.drops.is_empty() && core.filling.frame.records() == 0 {
                 if let Some(writer) = &core.writer {
                     let (next, key) = (core.filling.commit, writer.key.copy());
+                    self.cache().sync(self.fixed.fs.as_ref())?;
                     self.write_state(false, next, &key)?;
                 }
                 self.mark_closed(core);
@@ -212,24 +218,4 @@ impl Shared {
             }
         }
     }
-}
-
-/// Writes a file below `trees/<tree>/`, and the folders on the way.
-pub(super) fn write_tree_file(
-    files: &dyn fs::FileSystem,
-    dir: &Path,
-    tree: &Tree,
-    file: &str,
-    bytes: &[u8],
-) -> Result<(), RecordError> {
-    let mut path = dir.join("trees").join(tree.name());
-    let create = |path: &Path| files.create_folder(path).map_err(|error| unavailable(path, error));
-    create(&path)?;
-    let (folders, name) = file.rsplit_once('/').unwrap_or(("", file));
-    for folder in folders.split('/').filter(|folder| !folder.is_empty()) {
-        path.push(folder);
-        create(&path)?;
-    }
-    path.push(name);
-    fs::replace(files, &path, bytes).map_err(|error| unavailable(path, error))
 }

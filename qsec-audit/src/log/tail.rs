@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ReadLogError;
+use super::{Place, ReadLogError};
 use crate::fs::{Disk, FileSystem};
 use crate::name::Tree;
 use crate::wal::frame::{Frame, FrameFault, Kind};
@@ -87,65 +87,57 @@ pub struct Tail {
 /// A frame that is being written while another process appends may be seen before it is durable; within the appending process,
 /// [`Log::tail`](super::Log::tail) never shows it.
 pub fn tail(dir: impl AsRef<Path>, tree: &Tree, from: u64) -> Tail {
-    Tail::new(Arc::new(Disk), dir.as_ref(), tree, from, u64::MAX)
+    Tail::new(Arc::new(Disk), dir.as_ref(), tree, from, u64::MAX, Place::default())
 }
 
 impl super::Log {
     /// Reads the leaves of a tree that are durable now.
     pub fn tail(&self, tree: &Tree, from: u64) -> Tail {
         let fixed = &self.shared.fixed;
-        Tail::new(Arc::clone(&fixed.fs), &fixed.dir, tree, from, self.shared.durable_commit())
+        let (until, place) = self.shared.durable(tree, from);
+        Tail::new(Arc::clone(&fixed.fs), &fixed.dir, tree, from, until, place)
     }
 }
 
 impl Tail {
-    fn new(files: Arc<dyn FileSystem>, dir: &Path, tree: &Tree, from: u64, until: u64) -> Self {
+    fn new(files: Arc<dyn FileSystem>, dir: &Path, tree: &Tree, from: u64, until: u64, place: Place) -> Self {
         Self {
             files,
             wal: dir.join("wal"),
             tree: tree.clone(),
             from,
             until,
-            segment: 0,
+            segment: place.segment,
             bytes: Vec::new(),
-            at: 0,
+            at: usize::try_from(place.offset).unwrap_or_default().max(HEADER),
             ready: VecDeque::new(),
             ended: false,
         }
     }
 
-    fn path(&self) -> PathBuf {
-        self.wal.join(SegmentHeader::file_name(self.segment))
+    fn path(&self, segment: u64) -> PathBuf {
+        self.wal.join(SegmentHeader::file_name(segment))
     }
 
-    /// Reads the segment; `false` if there is none.
-    fn load(&mut self) -> Result<bool, ReadLogError> {
-        let path = self.path();
-        match self.files.read(&path) {
-            Ok(bytes) => {
-                self.bytes = bytes;
-                self.at = HEADER;
-                Ok(true)
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && self.segment > 0 => Ok(false),
+    /// Whether a segment is there, and how long it is now.
+    fn length(&self, segment: u64) -> Result<Option<usize>, ReadLogError> {
+        let path = self.path(segment);
+        match self.files.length(&path) {
+            Ok(length) => Ok(Some(usize::try_from(length).unwrap_or(usize::MAX))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReadLogError::Unreadable { path, source }),
         }
     }
 
     /// Goes on to the next frame; `false` at the end.
     fn advance(&mut self) -> Result<bool, ReadLogError> {
-        if self.bytes.is_empty() && !self.load()? {
-            return Ok(false);
-        }
         let rest = self.bytes.get(self.at..).unwrap_or_default();
-        if rest.is_empty() {
-            self.segment = self.segment.saturating_add(1);
-            self.bytes.clear();
-            return self.load();
-        }
         let frame = match Frame::parse(rest) {
             Ok(frame) => frame,
-            Err(fault) => return self.end_or_damage(fault),
+            Err(FrameFault::Incomplete) => return self.read_on(),
+            Err(FrameFault::Damaged(_)) => {
+                return Err(ReadLogError::Damaged { path: self.path(self.segment), offset: self.at });
+            }
         };
         if frame.commit > self.until {
             return Ok(false);
@@ -161,13 +153,24 @@ impl Tail {
         Ok(true)
     }
 
-    /// What is no frame at the end of the last segment is a frame that is being written.
-    fn end_or_damage(&mut self, fault: FrameFault) -> Result<bool, ReadLogError> {
-        let next = self.wal.join(SegmentHeader::file_name(self.segment.saturating_add(1)));
-        if fault == FrameFault::Incomplete && self.files.read(&next).is_err() {
-            return Ok(false);
+    /// What has been read is used up, but for a frame that was being written. `false` if there is no more.
+    fn read_on(&mut self) -> Result<bool, ReadLogError> {
+        // Asked in this order: when the next segment is there, this one is whole.
+        let next = self.segment.saturating_add(1);
+        let has_next = self.length(next)?.is_some();
+        let path = self.path(self.segment);
+        if self.length(self.segment)?.is_none_or(|length| length > self.bytes.len()) {
+            let read = self.files.read_into(&path, &mut self.bytes);
+            return read.map(|()| true).map_err(|source| ReadLogError::Unreadable { path, source });
         }
-        Err(ReadLogError::Damaged { path: self.path(), offset: self.at })
+        if self.at < self.bytes.len() && has_next {
+            return Err(ReadLogError::Damaged { path, offset: self.at });
+        }
+        if has_next {
+            (self.segment, self.at) = (next, HEADER);
+            self.bytes.clear();
+        }
+        Ok(has_next)
     }
 }
 

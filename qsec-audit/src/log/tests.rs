@@ -132,6 +132,15 @@ fn retry_with_the_same_id_is_one_leaf_and_a_swallowed_event_is_refused() {
 }
 
 #[test]
+fn event_that_says_it_happened_later_than_now_is_refused() {
+    let dir = folder();
+    let log = new_log(dir.path());
+    let later = nine() + Duration::from_micros(1);
+    assert_eq!(log.record(opened("acme", "a-1").at(later), nine()).unwrap_err().code(), "time_in_future");
+    log.record(opened("acme", "a-1").at(later), later).unwrap().durable().unwrap();
+}
+
+#[test]
 fn proofs_verify_with_the_verifier_key_alone() {
     let dir = folder();
     let log = new_log(dir.path());

@@ -27,34 +27,43 @@ pub(super) struct Writer {
     pub(super) roll: bool,
 }
 
+/// Where a frame was written, and the chain value after it.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) segment: u64,
+    pub(super) offset: u64,
+    pub(super) chain: Hash,
+}
+
 impl Writer {
     pub(super) fn path(&self, fixed: &Fixed) -> PathBuf {
         fixed.dir.join("wal").join(SegmentHeader::file_name(self.segment))
     }
 
-    /// One frame: one write, one sync. The answer is the chain value after it.
+    /// One frame: one write, one sync.
     pub(super) fn commit(
         &mut self,
         fixed: &Fixed,
-        frame: FrameBuilder,
+        frame: &mut FrameBuilder,
         commit: u64,
         time: u64,
-    ) -> Result<Hash, RecordError> {
+    ) -> Result<Written, RecordError> {
         let length = u64::try_from(frame.len()).unwrap_or(u64::MAX);
         if self.is_due(length, time) {
             self.begin_segment(fixed, commit, time)?;
         }
         let sealed = frame.seal(commit, time, &self.chain, &self.key, &fixed.meta.log_id);
-        let (bytes, chain) = sealed.ok_or(RecordError::FrameTooLarge)?;
-        if let Err(error) = self.write(fixed, &bytes) {
+        let chain = sealed.ok_or(RecordError::FrameTooLarge)?;
+        if let Err(error) = self.write(fixed, frame.bytes()) {
             let path = self.path(fixed);
             self.take_back(fixed);
             return Err(unavailable(path, error));
         }
-        self.length = self.length.saturating_add(length);
+        let offset = self.length;
+        self.length = offset.saturating_add(length);
         self.chain = chain;
         self.key = self.key.next();
-        Ok(chain)
+        Ok(Written { segment: self.segment, offset, chain })
     }
 
     fn is_due(&self, length: u64, time: u64) -> bool {

@@ -1,11 +1,9 @@
 //! The growing edge of a tree, kept as tiles: what a log holds in memory, whatever its length.
 
-use super::{EMPTY_ROOT, Hash, Hashes, node_hash, subtree_root};
+use super::{EMPTY_ROOT, Hash, Hashes, node_hash};
 
 /// Hashes in a full tile (C2SP tlog-tiles).
 pub(crate) const TILE_WIDTH: usize = 256;
-/// Bytes of a full tile.
-pub(crate) const TILE_BYTES: usize = 8192;
 /// Levels of a tree that one tile spans.
 const TILE_LEVELS: u32 = 8;
 
@@ -34,6 +32,9 @@ impl Tile {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Edge {
     levels: Vec<Vec<Hash>>,
+    /// At a bit that is set in the size: the root of the full subtree of so many leaves. So a root takes one hash a bit, and every
+    /// node is hashed once.
+    spine: Vec<Hash>,
     size: u64,
 }
 
@@ -44,19 +45,38 @@ impl Edge {
 
     /// Adds a leaf; a tile that became full is handed to `full`.
     pub(crate) fn push(&mut self, leaf: Hash, full: &mut impl FnMut(Tile)) {
-        self.size = self.size.saturating_add(1);
+        let before = self.size;
+        self.size = before.saturating_add(1);
+        self.keep(0, leaf, full);
         let mut carried = leaf;
-        for level in 0u32.. {
-            let Ok(slot) = usize::try_from(level) else { return };
-            if self.levels.len() <= slot {
-                self.levels.push(Vec::new());
+        for (bit, height) in (0usize..).zip(0u32..) {
+            match self.spine.get_mut(bit) {
+                Some(left) if before.checked_shr(height).unwrap_or(0) & 1 == 1 => carried = node_hash(left, &carried),
+                Some(slot) => {
+                    *slot = carried;
+                    return;
+                }
+                None => {
+                    self.spine.push(carried);
+                    return;
+                }
             }
-            let Some(hashes) = self.levels.get_mut(slot) else { return };
-            hashes.push(carried);
-            if hashes.len() < TILE_WIDTH {
-                return;
+            let above = height.saturating_add(1);
+            if above.is_multiple_of(TILE_LEVELS) {
+                self.keep(above / TILE_LEVELS, carried, full);
             }
-            carried = fold(hashes);
+        }
+    }
+
+    /// Puts a hash into the partial tile of its level.
+    fn keep(&mut self, level: u32, hash: Hash, full: &mut impl FnMut(Tile)) {
+        let Ok(slot) = usize::try_from(level) else { return };
+        if self.levels.len() <= slot {
+            self.levels.push(Vec::new());
+        }
+        let Some(hashes) = self.levels.get_mut(slot) else { return };
+        hashes.push(hash);
+        if hashes.len() == TILE_WIDTH {
             let leaves_of_tile = TILE_LEVELS.saturating_mul(level.saturating_add(1));
             let index = (self.size.checked_shr(leaves_of_tile).unwrap_or(0)).saturating_sub(1);
             full(Tile { level, index, bytes: hashes.concat() });
@@ -65,47 +85,19 @@ impl Edge {
     }
 
     pub(crate) fn root(&self) -> Hash {
-        if self.size == 0 {
-            return EMPTY_ROOT;
-        }
-        subtree_root(self, 0, self.size).unwrap_or_else(|| self.fold_edge())
-    }
-
-    /// The root from the edge alone: every full subtree left of it has become one hash of a level above.
-    fn fold_edge(&self) -> Hash {
-        let mut right: Option<Hash> = None;
-        for hashes in &self.levels {
-            right = match (fold_ragged(hashes), right) {
-                (None, right) => right,
-                (Some(_), _) => fold_onto(hashes, right),
-            };
-        }
-        right.unwrap_or(EMPTY_ROOT)
+        let set = (0u32..).zip(&self.spine).filter(|(bit, _)| self.size.checked_shr(*bit).unwrap_or(0) & 1 == 1);
+        let above = |right: Option<Hash>, left: &Hash| Some(right.map_or(*left, |right| node_hash(left, &right)));
+        set.fold(None, |right, (_, left)| above(right, left)).unwrap_or(EMPTY_ROOT)
     }
 }
 
-/// Root of a full tile.
+/// Root of hashes of one level, as many as a power of two.
 fn fold(hashes: &[Hash]) -> Hash {
-    fold_ragged(hashes).unwrap_or(EMPTY_ROOT)
-}
-
-fn fold_ragged(hashes: &[Hash]) -> Option<Hash> {
-    fold_onto(hashes, None)
-}
-
-/// Root over the hashes of one level, followed by what the levels below had left over on the right.
-fn fold_onto(hashes: &[Hash], right: Option<Hash>) -> Option<Hash> {
     let mut level: Vec<Hash> = hashes.to_vec();
-    let mut right = right;
-    while !level.is_empty() {
-        let (pairs, odd) = level.as_chunks::<2>();
-        let above = pairs.iter().map(|[a, b]| node_hash(a, b)).collect();
-        if let [last] = odd {
-            right = Some(right.map_or(*last, |right| node_hash(last, &right)));
-        }
-        level = above;
+    while level.len() > 1 {
+        level = level.as_chunks::<2>().0.iter().map(|[left, right]| node_hash(left, right)).collect();
     }
-    right
+    level.first().copied().unwrap_or(EMPTY_ROOT)
 }
 
 impl Hashes for Edge {
@@ -161,7 +153,7 @@ mod tests {
             let leaf = leaf_hash(&i.to_be_bytes());
             tree.push(leaf);
             edge.push(leaf, &mut |tile| {
-                assert_eq!(tile.bytes.len(), TILE_BYTES);
+                assert_eq!(tile.bytes.len(), 8_192);
                 tiles.insert((tile.level, tile.index), tile.bytes);
             });
         }

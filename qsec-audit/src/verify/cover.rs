@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use super::before::{Before, STATE, read_optional};
 use super::finding::Place;
-use super::scan::{Scanned, read_optional};
+use super::scan::Scanned;
 use crate::fs::{FileSystem, UNFINISHED};
 use crate::merkle::{Tile, sha256};
 use crate::name::Tree;
@@ -13,9 +14,6 @@ use crate::note::Checkpoint;
 use crate::wal::meta::hex;
 use crate::wal::segment::SegmentHeader;
 use crate::wal::state::MacState;
-
-/// Deepest folder below the log's: `trees/<tenant>/tile/<L>/x001/…`; a tile number of 2^63 leaves has six groups.
-const MAX_FOLDER_DEPTH: usize = 12;
 
 /// A quarantined file that no event names yet.
 #[derive(Debug, Clone)]
@@ -35,49 +33,16 @@ fn parse_quarantine_name(file: &str) -> Option<(u64, u64)> {
     (quarantine_name(segment, offset) == file).then_some((segment, offset))
 }
 
-/// All files, relative; an empty folder stands as its name with a slash.
-pub(super) fn files(fs: &dyn FileSystem, dir: &Path) -> io::Result<BTreeSet<String>> {
-    let mut found = BTreeSet::new();
-    collect(fs, dir, "", 0, &mut found)?;
-    Ok(found)
-}
-
-fn collect(
-    fs: &dyn FileSystem,
-    dir: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut BTreeSet<String>,
-) -> io::Result<()> {
-    let entries = fs.list(dir)?;
-    if entries.is_empty() || depth > MAX_FOLDER_DEPTH {
-        found.insert(prefix.to_owned());
-        return Ok(());
-    }
-    for entry in entries {
-        let name = format!("{prefix}{}", entry.name);
-        if entry.folder {
-            collect(fs, &dir.join(&entry.name), &format!("{name}/"), depth.saturating_add(1), found)?;
-        } else {
-            found.insert(name);
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn check(
-    scanned: &mut Scanned,
-    fs: &dyn FileSystem,
-    dir: &Path,
-    files: &BTreeSet<String>,
-) -> io::Result<()> {
-    let mut expected = ExpectedFiles { files, covered: BTreeSet::new() };
-    for name in ["log.meta", "mac.state", "wal/", "trees/", "quarantine/"] {
+pub(super) fn check(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path, before: &Before) -> io::Result<()> {
+    let files = &before.files;
+    let mut expected = ExpectedFiles { before, covered: BTreeSet::new() };
+    for name in ["log.meta", STATE, "wal/", "trees/", "quarantine/"] {
         expected.covered.insert(name.to_owned());
     }
     expected.lock(scanned, fs, dir)?;
     expected.covered.extend(files.iter().filter(|file| is_segment(file)).cloned());
-    expected.tree_files(scanned, fs, dir)?;
+    expected.covered.extend(std::mem::take(&mut scanned.tiles));
+    expected.tree_files(scanned);
     expected.quarantine(scanned, fs, dir)?;
     for file in files {
         // An empty folder of a tree has no byte to cover; an interrupted round leaves one.
@@ -95,10 +60,31 @@ pub(super) fn check(
     Ok(())
 }
 
+/// Compares the tiles that became full with their files. A tile never changes again, so it does not matter when it is read.
+pub(super) fn check_tiles(scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    let is_open = scanned.is_open();
+    for (position, tile) in std::mem::take(&mut scanned.trees.full) {
+        let Some(grown) = scanned.trees.list.get(position) else { continue };
+        let file = format!("trees/{}/{}", grown.tree, Tile::path(tile.level, tile.index));
+        let place = || Place::file(file.clone()).tree(&grown.tree);
+        match read_optional(fs, &dir.join(&file))? {
+            Some(bytes) if bytes == tile.bytes => {}
+            Some(bytes) if is_open && is_cut(&bytes, &tile.bytes) => {
+                scanned.missing_cache = scanned.missing_cache.saturating_add(1);
+            }
+            None if is_open => scanned.missing_cache = scanned.missing_cache.saturating_add(1),
+            Some(_) => scanned.findings.tampered("cache_damaged", "the tile differs from the log", place()),
+            None => scanned.findings.tampered("cache_damaged", "a full tile is missing", place()),
+        }
+        scanned.tiles.push(file);
+    }
+    Ok(())
+}
+
 /// What a process leaves that was stopped while it opened a closed log: the beginning of the state that says *open*.
 fn is_opening(scanned: &Scanned, fs: &dyn FileSystem, dir: &Path, file: &str) -> io::Result<bool> {
     let Some(state) = scanned.state.as_ref().filter(|_| file == "mac.state.new") else { return Ok(false) };
-    let bytes = fs.read(&dir.join(file))?;
+    let Some(bytes) = read_optional(fs, &dir.join(file))? else { return Ok(false) };
     let (next_commit, sealed) = (state.next_commit, state.sealed.clone());
     let opening = MacState { open: true, next_commit, sealed }.encode();
     let fixed = opening.iter().zip(&bytes).take(MacState::FIXED).all(|(wanted, found)| wanted == found);
@@ -111,7 +97,7 @@ fn is_segment(file: &str) -> bool {
 }
 
 struct ExpectedFiles<'a> {
-    files: &'a BTreeSet<String>,
+    before: &'a Before,
     covered: BTreeSet<String>,
 }
 
@@ -126,7 +112,7 @@ impl ExpectedFiles<'_> {
         Ok(())
     }
 
-    fn tree_files(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
+    fn tree_files(&mut self, scanned: &mut Scanned) {
         let is_open = scanned.is_open();
         let mut missing = 0u64;
         let trees = std::mem::take(&mut scanned.trees.list);
@@ -135,16 +121,16 @@ impl ExpectedFiles<'_> {
             let place = |file: &str| Place::file(file).tree(&grown.tree);
             if let Some((_, note)) = &grown.newest {
                 let file = format!("{folder}/checkpoint");
-                let bytes = read_optional(fs, &dir.join(&file))?;
+                let bytes = self.before.checkpoints.get(&file).map(Vec::as_slice);
                 let older = |bytes: &[u8]| {
                     is_open && (grown.notes.contains(&sha256(&[bytes])) || is_cut(bytes, note.as_bytes()))
                 };
                 match bytes {
                     Some(bytes) if bytes == note.as_bytes() => {}
-                    Some(bytes) if older(&bytes) => missing = missing.saturating_add(1),
+                    Some(bytes) if older(bytes) => missing = missing.saturating_add(1),
                     None if is_open => missing = missing.saturating_add(1),
                     Some(bytes) => {
-                        let (code, detail) = judge_checkpoint(&bytes, grown.edge.len());
+                        let (code, detail) = judge_checkpoint(bytes, grown.edge.len());
                         scanned.findings.tampered(code, detail, place(&file));
                     }
                     None => {
@@ -153,42 +139,22 @@ impl ExpectedFiles<'_> {
                 }
                 self.covered.insert(file);
             }
-            for (level, index, digest) in &grown.tiles {
-                let file = format!("{folder}/{}", Tile::path(*level, *index));
-                match read_optional(fs, &dir.join(&file))? {
-                    Some(bytes) if sha256(&[&bytes]) == *digest => {}
-                    Some(bytes) if is_open && bytes.len() < crate::merkle::TILE_BYTES => {
-                        missing = missing.saturating_add(1);
-                    }
-                    None if is_open => missing = missing.saturating_add(1),
-                    Some(_) => {
-                        scanned.findings.tampered("cache_damaged", "the tile differs from the log", place(&file));
-                    }
-                    None => scanned.findings.tampered("cache_damaged", "a full tile is missing", place(&file)),
-                }
-                self.covered.insert(file);
-            }
         }
         scanned.trees.list = trees;
-        scanned.missing_cache = missing;
-        self.unknown_checkpoints(scanned, fs, dir)
+        scanned.missing_cache = scanned.missing_cache.saturating_add(missing);
+        self.unknown_checkpoints(scanned);
     }
 
     /// A checkpoint of a tree that has none in the log: it knows more than the log does.
-    fn unknown_checkpoints(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
-        let unknown: Vec<String> =
-            self.files.difference(&self.covered).filter(|file| file.ends_with("/checkpoint")).cloned().collect();
-        for file in unknown {
-            let name =
-                file.strip_prefix("trees/").and_then(|rest| rest.strip_suffix("/checkpoint")).unwrap_or_default();
-            let Some(tree) = Tree::named(name) else { continue };
-            let bytes = read_optional(fs, &dir.join(&file))?.unwrap_or_default();
+    fn unknown_checkpoints(&mut self, scanned: &mut Scanned) {
+        let named = |file: &str| Tree::named(file.strip_prefix("trees/")?.strip_suffix("/checkpoint")?);
+        for (file, bytes) in &self.before.checkpoints {
+            let Some(tree) = named(file).filter(|_| !self.covered.contains(file)) else { continue };
             let size = scanned.trees.find(&tree).map_or(0, |grown| grown.edge.len());
-            let (code, detail) = judge_checkpoint(&bytes, size);
+            let (code, detail) = judge_checkpoint(bytes, size);
             scanned.findings.tampered(code, detail, Place::file(file.clone()).tree(&tree));
-            self.covered.insert(file);
+            self.covered.insert(file.clone());
         }
-        Ok(())
     }
 
     fn quarantine(&mut self, scanned: &mut Scanned, fs: &dyn FileSystem, dir: &Path) -> io::Result<()> {
@@ -201,13 +167,16 @@ impl ExpectedFiles<'_> {
             }
             self.covered.insert(file);
         }
-        let unnamed =
-            self.files.difference(&self.covered).filter_map(|file| Some((file.clone(), parse_quarantine_name(file)?)));
+        let unnamed = self
+            .before
+            .files
+            .difference(&self.covered)
+            .filter_map(|file| Some((file.clone(), parse_quarantine_name(file)?)));
         for (file, (segment, offset)) in unnamed.collect::<Vec<_>>() {
             let detail = "no recovery event names it";
             let place = Place::file(file.clone());
             if scanned.is_open() {
-                let bytes = fs.read(&dir.join(&file))?;
+                let bytes = read_optional(fs, &dir.join(&file))?.unwrap_or_default();
                 scanned.unnamed_quarantine.push(Quarantined { segment, offset, bytes });
                 scanned.findings.note("quarantine_mismatch", detail, place);
             } else {
@@ -219,9 +188,10 @@ impl ExpectedFiles<'_> {
     }
 }
 
-/// What an interrupted write leaves behind of a cache file.
+/// What an interrupted write leaves behind of a cache file: a beginning, and zeros where no byte arrived.
 fn is_cut(bytes: &[u8], whole: &[u8]) -> bool {
-    bytes.len() < whole.len() && whole.starts_with(bytes)
+    let written = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last.saturating_add(1));
+    bytes.len() <= whole.len() && bytes.get(..written).is_some_and(|written| whole.starts_with(written))
 }
 
 fn judge_checkpoint(bytes: &[u8], size: u64) -> (&'static str, &'static str) {

@@ -185,8 +185,9 @@ fn verify_with(fs: &dyn FileSystem, dir: &Path, options: &VerifyOptions) -> io::
         head: options.head.as_ref(),
         verifiers: &options.keys,
         remembered: options.remembered.as_ref(),
+        appending: false,
     };
-    let mut scanned = Scanned::new(fs, dir, evidence)?;
+    let mut scanned = Scanned::new(fs, dir, &evidence)?;
     let last = (scanned.commits > 0).then(|| from_micros(scanned.last.time));
     let checked = note_unchecked(&mut scanned.findings, options);
     if last.is_some_and(|last| last > options.now) {

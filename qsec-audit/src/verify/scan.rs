@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::before::{Before, STATE, read_optional};
 use super::cover;
 use super::finding::{Findings, Place};
-use super::trees::Trees;
+use super::trees::{FramePlace, Trees};
 use crate::fs::FileSystem;
 use crate::head::Head;
 use crate::merkle::Hash;
@@ -27,6 +28,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) head: Option<&'a Head>,
     pub(crate) verifiers: &'a [VerifierKey],
     pub(crate) remembered: Option<&'a Checkpoint>,
+    /// Who asks is about to append, and must know the last events.
+    pub(crate) appending: bool,
 }
 
 /// What the log holds, and what speaks against it.
@@ -46,6 +49,10 @@ pub(crate) struct Scanned {
     pub(crate) unnamed_quarantine: Vec<cover::Quarantined>,
     pub(crate) unfinished: Vec<PathBuf>,
     pub(crate) missing_cache: u64,
+    /// Names of the tiles that were compared.
+    pub(crate) tiles: Vec<String>,
+    /// Its state changed while it was read: somebody appends.
+    in_use: bool,
 }
 
 /// The end of what was committed.
@@ -74,31 +81,51 @@ fn segment_file(number: u64) -> String {
 }
 
 impl Scanned {
-    pub(crate) fn new(fs: &dyn FileSystem, dir: &Path, evidence: Evidence<'_>) -> io::Result<Self> {
-        let mut scanned = Self::empty();
-        let files = cover::files(fs, dir)?;
+    /// Reads only, takes no lock, and calls nothing a finding that is being written.
+    pub(crate) fn new(fs: &dyn FileSystem, dir: &Path, evidence: &Evidence<'_>) -> io::Result<Self> {
+        let before = Before::read(fs, dir)?;
+        let scanned = Self::once(fs, dir, evidence, &before, false)?;
+        if scanned.is_open() || !scanned.findings.is_tampered() || read_optional(fs, &dir.join(STATE))? == before.state
+        {
+            return Ok(scanned);
+        }
+        // It was closed when reading began, and somebody opened it since. Who changes the state of a closed log to come here
+        // gains what writing *open* into it gives anyone: an unfinished last frame is a note.
+        Self::once(fs, dir, evidence, &Before::read(fs, dir)?, true)
+    }
+
+    fn once(
+        fs: &dyn FileSystem,
+        dir: &Path,
+        evidence: &Evidence<'_>,
+        before: &Before,
+        in_use: bool,
+    ) -> io::Result<Self> {
+        let mut scanned = Self { in_use, ..Self::empty() };
         let Some(meta) = scanned.read_meta(fs, dir)? else { return Ok(scanned) };
-        scanned.state = scanned.read_state(fs, dir)?;
-        scanned.trees = Trees::new(&meta.origin, evidence.verifiers, evidence.remembered);
+        scanned.state = scanned.read_state(before);
+        scanned.trees = Trees::new(&meta.origin, evidence.verifiers, evidence.remembered, evidence.appending);
         let mut replay = Replay {
             meta: &meta,
             head: evidence.head,
-            key: evidence.key,
+            key: evidence.key.as_ref().map(|(commit, key)| (*commit, key.copy())),
             head_seen: false,
             expected: 1,
             mac_reported: false,
             digests: Vec::new(),
         };
         scanned.last.chain = chain::log_start(&meta.log_id, &meta.digest());
-        let numbers = scanned.segment_numbers(&files);
+        let numbers = scanned.segment_numbers(&before.files);
+        let mut bytes = Vec::new();
         for (position, number) in numbers.iter().enumerate() {
-            let bytes = fs.read(&dir.join("wal").join(SegmentHeader::file_name(*number)))?;
+            fs.read_into(&dir.join(segment_file(*number)), &mut bytes)?;
             let is_last = position.saturating_add(1) == numbers.len();
             scanned.segment(&mut replay, *number, &bytes, is_last);
+            cover::check_tiles(&mut scanned, fs, dir)?;
         }
         scanned.check_ends(&mut replay);
         scanned.key = replay.key.filter(|(commit, _)| *commit == replay.expected).map(|(_, key)| key);
-        cover::check(&mut scanned, fs, dir, &files)?;
+        cover::check(&mut scanned, fs, dir, before)?;
         let is_open = scanned.is_open();
         scanned.trees.finish(&mut scanned.findings, is_open);
         scanned.meta = Some(meta);
@@ -119,12 +146,14 @@ impl Scanned {
             unnamed_quarantine: Vec::new(),
             unfinished: Vec::new(),
             missing_cache: 0,
+            tiles: Vec::new(),
+            in_use: false,
         }
     }
 
     /// Whether the log was left without an orderly stop, or is in use now.
     pub(crate) fn is_open(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.open)
+        self.in_use || self.state.as_ref().is_some_and(|state| state.open)
     }
 
     fn read_meta(&mut self, fs: &dyn FileSystem, dir: &Path) -> io::Result<Option<LogMeta>> {
@@ -139,12 +168,12 @@ impl Scanned {
         Ok(meta)
     }
 
-    fn read_state(&mut self, fs: &dyn FileSystem, dir: &Path) -> io::Result<Option<MacState>> {
-        let state = read_optional(fs, &dir.join("mac.state"))?.as_deref().and_then(MacState::parse);
+    fn read_state(&mut self, before: &Before) -> Option<MacState> {
+        let state = before.state.as_deref().and_then(MacState::parse);
         if state.is_none() {
-            self.findings.tampered("state_damaged", "it is missing, or its hash fails", Place::file("mac.state"));
+            self.findings.tampered("state_damaged", "it is missing, or its hash fails", Place::file(STATE));
         }
-        Ok(state)
+        state
     }
 
     fn segment_numbers(&mut self, files: &BTreeSet<String>) -> Vec<u64> {
@@ -217,7 +246,7 @@ impl Scanned {
         let place = Place::file(segment_file(number)).at(at);
         let next = next_header(rest, self.last.commit);
         match fault {
-            FrameFault::Incomplete if self.state.as_ref().is_some_and(|state| !state.open) && next.is_none() => {
+            FrameFault::Incomplete if self.state.is_some() && !self.is_open() && next.is_none() => {
                 self.findings.tampered("trailing_bytes", "bytes after the end of a closed log", place);
             }
             FrameFault::Incomplete => self.findings.tampered("frame_damaged", "it ends before its length", place),
@@ -245,13 +274,15 @@ impl Scanned {
         if frame.time < self.last.time {
             self.findings.tampered("clock_backwards", "it is older than the frame before", place());
         }
+        let offset = u64::try_from(at).unwrap_or_default();
+        let here = FramePlace { commit: frame.commit, segment: number, offset };
         replay.digests.clear();
         for record in &frame.records {
             let digest = record.digest();
             replay.digests.push(digest);
             let place = || Place::file(segment_file(number)).at(at.saturating_add(record.at)).commit(frame.commit);
             match record.kind {
-                Kind::Event => self.trees.event(record, digest, frame.commit, &mut self.findings, place),
+                Kind::Event => self.trees.event(record, digest, here, &mut self.findings, place),
                 Kind::Checkpoint => self.trees.checkpoint(record, &mut self.findings, place),
                 Kind::Personal => self.trees.personal(record, frame, &mut self.findings, place),
             }
@@ -290,10 +321,10 @@ impl Scanned {
             }
         }
         let Some(state) = &self.state else { return };
-        let place = Place::file("mac.state").commit(state.next_commit);
+        let place = Place::file(STATE).commit(state.next_commit);
         if state.next_commit > replay.expected {
             self.findings.tampered("log_truncated", "it knows of later commits than the log holds", place);
-        } else if state.next_commit == 0 || (!state.open && state.next_commit != replay.expected) {
+        } else if state.next_commit == 0 || (!self.is_open() && state.next_commit != replay.expected) {
             self.findings.tampered("state_damaged", "it was closed at another commit than the last", place);
         }
     }
@@ -333,20 +364,4 @@ fn next_header(rest: &[u8], commit: u64) -> Option<usize> {
     let candidates = rest.windows(FRAME_HEADER).enumerate().skip(1).filter(|(_, window)| window.starts_with(b"QFRM"));
     let mut good = candidates.filter_map(|(at, window)| Some((at, FrameHeader::parse(window).ok()?)));
     good.find(|(_, header)| header.commit > commit).map(|(at, _)| at)
-}
-
-/// A file that may not be there.
-pub(super) fn read_optional(fs: &dyn FileSystem, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    match fs.read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory
-            ) =>
-        {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
 }

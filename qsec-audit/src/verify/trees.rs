@@ -1,10 +1,12 @@
 //! The trees that a scan grows, and what it checks leaf by leaf.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use super::finding::{Findings, Place};
 use crate::event::leaf::Leaf;
+use crate::keyed::{KeyedMap, KeyedSet};
+use crate::log::{self, Places};
 use crate::merkle::{self, Edge, Hash, Tile, leaf_hash, sha256};
 use crate::name::{Origin, Tree};
 use crate::note::{Checkpoint, VerifierKey};
@@ -18,12 +20,24 @@ pub(crate) struct Trees {
     verifiers: Vec<VerifierKey>,
     remembered: Option<Checkpoint>,
     remembered_seen: bool,
-    places: HashMap<String, usize>,
+    /// Whether the last events are wanted: whoever appends must know a retry.
+    appending: bool,
+    places: KeyedMap<String, usize>,
     pub(crate) list: Vec<Grown>,
+    /// Tiles that became full: position of the tree, tile.
+    pub(super) full: Vec<(usize, Tile)>,
     /// What recovery events say was quarantined: file name, length, digest.
     pub(crate) recovered: Vec<(String, u64, String)>,
     erasures: Erasures,
     pub(crate) events: u64,
+}
+
+/// Which frame a record is in.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FramePlace {
+    pub(super) commit: u64,
+    pub(super) segment: u64,
+    pub(super) offset: u64,
 }
 
 /// Who was erased, by event and by state byte.
@@ -39,14 +53,15 @@ struct Erasures {
 pub(crate) struct Grown {
     pub(crate) tree: Tree,
     pub(crate) edge: Edge,
-    pub(crate) tiles: Vec<(u32, u64, Hash)>,
     /// Digests of all its checkpoint notes, and the newest one.
     pub(crate) notes: HashSet<Hash>,
     pub(crate) newest: Option<(Checkpoint, String)>,
-    ids: HashSet<[u8; 16]>,
+    ids: KeyedSet<[u8; 16]>,
     broken: bool,
     /// The last events, for the rule of duplicates: id, index, commit, fingerprint.
     pub(crate) recent: Vec<(crate::event::EventId, u64, u64, [u8; 16])>,
+    /// Where its leaves are, for whoever appends.
+    pub(crate) places: Places,
 }
 
 impl Grown {
@@ -54,97 +69,106 @@ impl Grown {
         Self {
             tree,
             edge: Edge::default(),
-            tiles: Vec::new(),
             notes: HashSet::new(),
             newest: None,
-            ids: HashSet::new(),
+            ids: KeyedSet::default(),
             broken: false,
             recent: Vec::new(),
+            places: Places::default(),
         }
     }
 }
 
 impl Trees {
-    pub(crate) fn new(origin: &Origin, verifiers: &[VerifierKey], remembered: Option<&Checkpoint>) -> Self {
+    pub(crate) fn new(
+        origin: &Origin,
+        verifiers: &[VerifierKey],
+        remembered: Option<&Checkpoint>,
+        appending: bool,
+    ) -> Self {
         let (verifiers, remembered) = (verifiers.to_vec(), remembered.cloned());
         let remembered_seen = remembered.is_none();
-        Self { origin: Some(origin.clone()), verifiers, remembered, remembered_seen, ..Self::default() }
+        Self { origin: Some(origin.clone()), verifiers, remembered, remembered_seen, appending, ..Self::default() }
     }
 
     pub(crate) fn find(&self, tree: &Tree) -> Option<&Grown> {
         self.places.get(tree.record_id()).and_then(|place| self.list.get(*place))
     }
 
-    fn grown(&mut self, record: &Record<'_>) -> Option<&mut Grown> {
-        let place = if let Some(place) = self.places.get(record.tenant) {
-            *place
-        } else {
-            let place = self.list.len();
-            self.list.push(Grown::new(record.tree()?));
-            self.places.insert(record.tenant.to_owned(), place);
-            place
-        };
-        self.list.get_mut(place)
+    /// The position of a record's tree; a new one begins with its first record.
+    fn position(&mut self, record: &Record<'_>) -> Option<usize> {
+        if let Some(position) = self.places.get(record.tenant) {
+            return Some(*position);
+        }
+        let position = self.list.len();
+        self.list.push(Grown::new(record.tree()?));
+        self.places.insert(record.tenant.to_owned(), position);
+        Some(position)
     }
 
     pub(super) fn event(
         &mut self,
         record: &Record<'_>,
         leaf: Hash,
-        commit: u64,
+        frame: FramePlace,
         findings: &mut Findings,
         place: impl Fn() -> Place,
     ) {
         self.events = self.events.saturating_add(1);
-        let origin = self.origin.clone();
-        let remembered = self.remembered.clone();
-        let Some(grown) = self.grown(record) else { return };
-        let place = || place().tree(&grown.tree.clone()).index(record.index);
+        let Some(position) = self.position(record) else { return };
+        let Some(grown) = self.list.get_mut(position) else { return };
+        let tree = grown.tree.clone();
+        let here = || place().tree(&tree).index(record.index);
         let expected = grown.edge.len();
         if record.index != expected {
-            findings.tampered(
-                "commit_gap",
-                format!("leaf {} stands where leaf {expected} must", record.index),
-                place(),
-            );
+            let detail = format!("leaf {} stands where leaf {expected} must", record.index);
+            findings.tampered("commit_gap", detail, here());
             grown.broken = true;
         }
-        let here = place();
-        let tiles = &mut grown.tiles;
-        grown.edge.push(leaf, &mut |tile: Tile| tiles.push((tile.level, tile.index, sha256(&[&tile.bytes]))));
+        if self.appending {
+            grown.places.note(log::Place { leaf: record.index, segment: frame.segment, offset: frame.offset });
+        }
+        let full = &mut self.full;
+        grown.edge.push(leaf, &mut |tile| full.push((position, tile)));
         let size = grown.edge.len();
-        let is_remembered = |old: &Checkpoint| {
-            old.size() == size && origin.as_ref().is_some_and(|origin| grown.tree.origin(origin) == old.origin())
-        };
-        if let Some(old) = remembered.filter(is_remembered) {
+        let is_of_tree =
+            |old: &&Checkpoint| self.origin.as_ref().is_some_and(|prefix| tree.origin(prefix) == old.origin());
+        if let Some(old) = self.remembered.as_ref().filter(|old| old.size() == size).filter(is_of_tree) {
             self.remembered_seen = true;
-            let root = self.grown(record).map(|grown| grown.edge.root());
-            if root != Some(*old.root()) {
-                findings.tampered("forked", "the remembered checkpoint is of another history", here.clone());
+            if grown.edge.root() != *old.root() {
+                findings.tampered("forked", "the remembered checkpoint is of another history", here());
             }
         }
         if record.erased {
-            self.erasures.erased.push((record.tenant.to_owned(), String::new(), here));
+            self.erasures.erased.push((record.tenant.to_owned(), String::new(), here()));
         } else {
-            self.read_event(record, commit, findings, here);
+            self.read_event(record, position, frame.commit, findings, here);
         }
     }
 
-    fn read_event(&mut self, record: &Record<'_>, commit: u64, findings: &mut Findings, place: Place) {
+    fn read_event(
+        &mut self,
+        record: &Record<'_>,
+        position: usize,
+        commit: u64,
+        findings: &mut Findings,
+        here: impl Fn() -> Place,
+    ) {
         let leaf = match Leaf::parse(record.payload) {
             Ok(leaf) => leaf,
-            Err(detail) => return findings.tampered("event_malformed", detail, place),
+            Err(detail) => return findings.tampered("event_malformed", detail, here()),
         };
         if leaf.tenant.unwrap_or_default() != record.tenant {
-            findings.tampered("wrong_tenant", "the event names another tenant than its tree", place.clone());
+            findings.tampered("wrong_tenant", "the event names another tenant than its tree", here());
         }
-        let index = record.index;
-        if let Some(grown) = self.grown(record) {
+        if let Some(grown) = self.list.get_mut(position) {
             if !grown.ids.insert(*leaf.id.as_bytes()) {
-                findings.tampered("duplicate_event_id", format!("`{}` stands twice in this tree", leaf.id), place);
+                findings.tampered("duplicate_event_id", format!("`{}` stands twice in this tree", leaf.id), here());
             }
-            let print = crate::log::fingerprint(leaf.kind, leaf.subject, leaf.data);
-            crate::log::keep_recent(&mut grown.recent, (leaf.id, index, commit, print));
+            if self.appending {
+                let print = log::fingerprint(leaf.kind, leaf.subject, leaf.data);
+                log::keep_recent(&mut grown.recent, (leaf.id, record.index, commit, print));
+            }
         }
         if record.tenant.is_empty() {
             self.read_deployment_event(&leaf);
@@ -188,7 +212,7 @@ impl Trees {
         let of = |event: &&Record<'_>| {
             event.kind == crate::wal::frame::Kind::Event && event.tenant == record.tenant && event.index == record.index
         };
-        let event = frame.records.iter().take_while(|event| event.at < record.at).find(of);
+        let event = frame.records.iter().rev().skip_while(|event| event.at >= record.at).find(of);
         let here = || record.tree().map_or_else(&place, |tree| place().tree(&tree)).index(record.index);
         if event.is_none() {
             findings.tampered("frame_damaged", "a personal part does not follow its event", here());
@@ -217,7 +241,7 @@ impl Trees {
                 place(),
             );
         }
-        let Some(grown) = self.grown(record) else { return };
+        let Some(grown) = self.position(record).and_then(|position| self.list.get_mut(position)) else { return };
         // A checkpoint signs the tree as it stands at that record.
         if !grown.broken && (checkpoint.size(), *checkpoint.root()) != (grown.edge.len(), grown.edge.root()) {
             findings.tampered("root_mismatch", "the tree has another size or root than was signed", place());

@@ -96,6 +96,18 @@ impl FrameBuilder {
         self.records
     }
 
+    /// Empty again, with the memory it had: a frame of megabytes is not fetched page by page each time.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.truncate(FRAME_HEADER);
+        self.chained.clear();
+        self.records = 0;
+    }
+
+    /// The frame: whole when it was sealed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Length of the frame when it is sealed.
     pub(crate) const fn len(&self) -> usize {
         self.bytes.len().saturating_add(TRAILER)
@@ -118,15 +130,15 @@ impl FrameBuilder {
         self.records = self.records.saturating_add(1);
     }
 
-    /// The bytes of the frame, and the chain value after it. `None` if it grew beyond what a frame may be.
+    /// Completes the frame; the answer is the chain value after it. `None` if it grew beyond what a frame may be.
     pub(crate) fn seal(
-        mut self,
+        &mut self,
         commit: u64,
         time: u64,
         chain: &Hash,
         key: &MacKey,
         log_id: &[u8; 16],
-    ) -> Option<(Vec<u8>, Hash)> {
+    ) -> Option<Hash> {
         let length = self.len();
         if length > MAX_FRAME || self.records > MAX_RECORDS {
             return None;
@@ -144,7 +156,7 @@ impl FrameBuilder {
         let crc = crc32c::crc32c(&self.bytes);
         self.bytes.extend_from_slice(&crc.to_be_bytes());
         self.bytes.extend_from_slice(&END);
-        Some((self.bytes, chain))
+        Some(chain)
     }
 }
 
@@ -195,14 +207,14 @@ pub(crate) struct Record<'a> {
     pub(crate) subject: &'a str,
     pub(crate) index: u64,
     pub(crate) payload: &'a [u8],
-    head: &'a [u8],
+    head: [u8; RECORD_HEAD],
     /// Where it begins in the frame.
     pub(crate) at: usize,
 }
 
 impl<'a> Record<'a> {
     fn parse(fields: &mut Fields<'a>, at: usize) -> Option<Self> {
-        let head = fields.0.get(..RECORD_HEAD)?;
+        let head = *fields.0.first_chunk::<RECORD_HEAD>()?;
         let kind = Kind::of(fields.u8()?)?;
         let erased = match fields.u8()? {
             0 => false,
@@ -246,8 +258,11 @@ impl<'a> Record<'a> {
 
     /// What the chain covers: the head as it was before any erasure, ids, digest.
     fn chain_into(&self, digest: &Hash, out: &mut Vec<u8>) {
-        let state_zeroed = self.head.iter().enumerate().map(|(at, byte)| if at == 1 { 0 } else { *byte });
-        out.extend(state_zeroed);
+        let mut head = self.head;
+        if let Some(state) = head.get_mut(1) {
+            *state = 0;
+        }
+        out.extend_from_slice(&head);
         out.extend_from_slice(self.tenant.as_bytes());
         out.extend_from_slice(self.subject.as_bytes());
         out.extend_from_slice(digest);

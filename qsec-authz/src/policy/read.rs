@@ -3,6 +3,7 @@
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
 use super::{
     Group, MODELS, Member, Model, Permissions, Policy, Rule, RuleActions, STATUSES, Settings, Space, SpaceRoles,
@@ -10,10 +11,11 @@ use super::{
 };
 use crate::bits::{Bit, Set};
 use crate::document::{At, Node, Value};
-use crate::flaw::{Fault, guess};
+use crate::flaw::{Fault, RuleFlaw, guess};
 use crate::resource::{
     self, AttributeValue, Resource, name_in, name_of, names, optional_name, optional_text, read_attributes,
 };
+use crate::rule::{MAX_RULES, ReadRule, Reading, persona};
 use crate::tables::{Permission, SpaceRole, SpaceType, TenantRole};
 
 /// Most roles, groups or members that one entry may list: enough for every group of a large directory.
@@ -59,15 +61,15 @@ fn tenant(id: String, at: &At<'_>) -> Result<Tenant, Fault> {
         resources: keys(resources.as_ref())?,
     };
     Ok(Tenant {
-        id,
         version: 0,
         roles: each(at, "roles", |name, at| custom_role(name, at, settings.model))?,
         groups: each(at, "groups", |_, at| group(at, &declared))?,
         users: each(at, "users", |_, at| user(at, &declared))?,
         spaces: each(at, "spaces", |id, at| space(id, at, &declared))?,
         resources: each(at, "resources", |_, at| listed_resource(at, &declared))?,
-        rules: rules(at)?,
+        rules: rules(&id, at, &settings)?,
         settings,
+        id,
     })
 }
 
@@ -76,7 +78,7 @@ fn settings(at: &At<'_>) -> Result<Settings, Fault> {
         status: at.get("status").map(|found| found.word(STATUSES)).transpose()?.unwrap_or_default(),
         model: at.get("model").map(|found| found.word(MODELS)).transpose()?.unwrap_or_default(),
         user_default: at.get("user_default").map(|found| user_default(&found)).transpose()?,
-        personas: each(at, "personas", persona)?,
+        personas: each(at, "personas", persona_groups)?,
     })
 }
 
@@ -99,7 +101,7 @@ fn each<T>(
     Ok(all)
 }
 
-fn persona(name: &str, at: &At<'_>) -> Result<Vec<String>, Fault> {
+fn persona_groups(name: &str, at: &At<'_>) -> Result<Vec<String>, Fault> {
     if !PERSONAS.contains(&name) {
         return Err(at.key_fault(format!("unknown persona `{name}`")).maybe_hint(guess(name, PERSONAS)));
     }
@@ -262,14 +264,19 @@ fn listed_resource(at: &At<'_>, declared: &Declared<'_>) -> Result<Resource, Fau
     Ok(resource)
 }
 
-fn rules(at: &At<'_>) -> Result<Vec<Rule>, Fault> {
+/// A persona's rules come first and have names of their own, which a rule may not take.
+fn rules(tenant: &str, at: &At<'_>, settings: &Settings) -> Result<Vec<Rule>, Fault> {
     let mut rules: Vec<Rule> = Vec::new();
-    let mut names = HashSet::new();
+    let mut names: HashSet<String> = settings.personas.keys().flat_map(|name| persona::names(name)).collect();
+    let mut reading = Reading::default();
     if let Some(list) = at.get("rules") {
         for element in list.list()? {
-            let rule = rule(&element)?;
+            let rule = rule(tenant, &element, &mut reading)?;
             if !names.insert(rule.name.clone()) {
                 return Err(element.need("name")?.fault(format!("two rules are called `{}`", rule.name)));
+            }
+            if rules.len() >= MAX_RULES {
+                return Err(list.fault(format!("more than {MAX_RULES} rules")));
             }
             rules.push(rule);
         }
@@ -277,21 +284,23 @@ fn rules(at: &At<'_>) -> Result<Vec<Rule>, Fault> {
     Ok(rules)
 }
 
-fn rule(at: &At<'_>) -> Result<Rule, Fault> {
+fn rule(tenant: &str, at: &At<'_>, reading: &mut Reading) -> Result<Rule, Fault> {
     at.only(&["name", "filter", "actions", "condition", "context", "disabled"])?;
+    let name = name_in(&at.need("name")?)?;
+    let filter = at.need("filter")?.text()?.to_owned();
     let actions = at.need("actions")?;
-    Ok(Rule {
-        name: name_in(&at.need("name")?)?,
-        filter: at.need("filter")?.text()?.to_owned(),
-        actions: if let Value::Integer(bits) = actions.value() {
-            RuleActions::Bits(*bits)
-        } else {
-            RuleActions::Names(names(&actions)?)
-        },
-        condition: optional_text(at, "condition")?,
-        context: at.get("context").map(|found| rule_context(&found)).transpose()?,
-        disabled: at.get("disabled").map(|found| found.boolean()).transpose()?.unwrap_or_default(),
-    })
+    let actions = if let Value::Integer(bits) = actions.value() {
+        RuleActions::Bits(*bits)
+    } else {
+        RuleActions::Names(actions.list()?.map(|one| one.text().map(str::to_owned)).collect::<Result<_, _>>()?)
+    };
+    let condition = optional_text(at, "condition")?;
+    let context = at.get("context").map(|found| rule_context(&found)).transpose()?;
+    let disabled = at.get("disabled").map(|found| found.boolean()).transpose()?.unwrap_or_default();
+    let written = condition.as_deref().unwrap_or_default();
+    let read = ReadRule::read(&filter, &actions, context.as_ref(), written, reading)
+        .map_err(|malformed| Fault::rule(RuleFlaw::new(tenant, &name, written, malformed)))?;
+    Ok(Rule { name, filter, actions, condition, context, disabled, read: Arc::new(read) })
 }
 
 fn rule_context(at: &At<'_>) -> Result<AttributeValue, Fault> {

@@ -1,11 +1,13 @@
 //! From the policy as data to the tenant that decides.
 
+mod rules;
+
 use std::collections::{BTreeMap, HashMap};
 
 use super::tenant::{Class, CustomRole, NONE, Profile, TenantSnapshot, Thing, at, index};
 use crate::bits::{Bit, Set};
 use crate::hash::IdMap;
-use crate::policy::{Member, PolicyError, Tenant};
+use crate::policy::{Member, Tenant};
 use crate::resource::Resource;
 use crate::tables::{Kind, Permission, Place, SpaceRole, SpaceType, TenantRole};
 
@@ -14,12 +16,7 @@ use crate::tables::{Kind, Permission, Place, SpaceRole, SpaceType, TenantRole};
 const MAX_APP_CHAIN: u32 = 8;
 
 /// Compiles a tenant.
-pub(super) fn tenant(policy: &Tenant) -> Result<TenantSnapshot, PolicyError> {
-    let first_rule = policy.rules.first().map(|rule| rule.name.clone());
-    let first_persona = policy.settings.personas.keys().next().map(|name| format!("persona:{name}"));
-    if let Some(rule) = first_persona.or(first_rule) {
-        return Err(PolicyError::RulesUnsupported { tenant: policy.id().to_owned(), rule });
-    }
+pub(super) fn tenant(policy: &Tenant) -> TenantSnapshot {
     let roles = Roles::new(policy);
     let mut things = Things::new(policy);
     let mut users = Interned::default();
@@ -30,7 +27,19 @@ pub(super) fn tenant(policy: &Tenant) -> Result<TenantSnapshot, PolicyError> {
     declare_users(policy, &roles, &mut users, &groups);
     users.sort_memberships();
     things.place(policy, &mut users);
-    Ok(TenantSnapshot {
+    let rules = rules::rules(
+        policy,
+        &rules::Numbers {
+            users: &users.index,
+            user_profiles: &users.profiles,
+            group_profiles: &groups.profiles,
+            thing_ids: &things.ids,
+            thing_index: &things.index,
+            type_names: &things.type_names,
+        },
+    );
+    TenantSnapshot {
+        rules,
         version: policy.version,
         status: policy.status(),
         model: policy.model(),
@@ -45,7 +54,7 @@ pub(super) fn tenant(policy: &Tenant) -> Result<TenantSnapshot, PolicyError> {
         thing_index: things.index,
         classes: things.classes,
         type_names: things.type_names,
-    })
+    }
 }
 
 struct Roles<'p> {

@@ -1,17 +1,21 @@
 //! The steps of a decision, in their order.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::compile::place;
+use super::evaluate::{Evaluation, What};
 use super::principal::Principal;
 use super::tenant::{Class, NONE, TenantSnapshot};
 use crate::action::Action;
 use crate::bits::Set;
-use crate::decision::DenyCode;
+use crate::decision::{Decision, DenyCode};
+use crate::explanation::Reason;
 use crate::flaw::Fault;
 use crate::policy::{Model, TenantStatus};
 use crate::request::read::MOVING;
 use crate::request::{Context, Request, ResourceRef, Subject};
 use crate::resource::Resource;
-use crate::tables::{Cell, Kind, MATRIX, Permission, Place, SpaceRole, TenantRole};
+use crate::tables::{Cell, Kind, Level, MATRIX, Permission, Place, SpaceRole, TenantRole};
 
 /// The outcome.
 #[derive(Debug)]
@@ -36,10 +40,25 @@ impl Stop {
 /// What the request is about, once found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Resolved {
-    thing: Option<u32>,
+    pub(crate) thing: Option<u32>,
     pub(crate) class: Class,
-    own: bool,
-    target: Option<(u32, Place)>,
+    pub(crate) own: bool,
+    pub(crate) target: Option<(u32, Place)>,
+}
+
+impl Resolved {
+    fn what(self) -> What {
+        self.thing.map_or(What::Described, What::Stored)
+    }
+}
+
+/// Whether things of a class may be seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    /// Some of them, by rules.
+    Each,
 }
 
 /// Grants that are left.
@@ -49,11 +68,15 @@ pub(crate) struct Grants {
     pub(crate) permissions: Set<Permission>,
     pub(crate) personal: bool,
     pub(crate) space_roles: Set<SpaceRole>,
+    /// A rule grants, at this level. Rules are asked only where nothing else grants, so that what they grant besides is not
+    /// written here.
+    pub(crate) rules: Option<Level>,
 }
 
 impl Grants {
     fn is_empty(self) -> bool {
-        self.roles.is_empty() && self.permissions.is_empty() && !self.personal && self.space_roles.is_empty()
+        let tables = self.roles.is_empty() && self.permissions.is_empty() && self.space_roles.is_empty();
+        tables && !self.personal && self.rules.is_none()
     }
 
     /// Those of the level `user`.
@@ -61,6 +84,7 @@ impl Grants {
         Self {
             roles: self.roles.without(MATRIX.admin_roles),
             permissions: self.permissions.without(MATRIX.admin_permissions),
+            rules: self.rules.filter(|level| *level == Level::User),
             ..self
         }
     }
@@ -70,6 +94,7 @@ impl Grants {
         Self {
             roles: self.roles.and(MATRIX.admin_roles),
             permissions: self.permissions.and(MATRIX.admin_permissions),
+            rules: self.rules.filter(|level| *level == Level::Admin),
             ..Self::default()
         }
     }
@@ -80,6 +105,7 @@ impl Grants {
             permissions: self.permissions.or(other.permissions),
             personal: self.personal || other.personal,
             space_roles: self.space_roles.or(other.space_roles),
+            rules: self.rules.or(other.rules),
         }
     }
 
@@ -98,9 +124,15 @@ pub(crate) struct Side {
     pub(crate) space: u32,
     /// What was left before the step that ended the decision.
     pub(crate) grants: Grants,
+    /// The resource is looked at where it is not yet.
+    pub(crate) moved: bool,
 }
 
 impl Side {
+    pub(crate) fn new(kind: Kind, place: Place, space: u32, action: Action) -> Self {
+        Self { kind, place, own: false, action, space, grants: Grants::default(), moved: false }
+    }
+
     pub(crate) fn cell(&self) -> &'static Cell {
         MATRIX.cell(self.kind, self.place, self.own, self.action)
     }
@@ -115,7 +147,7 @@ impl TenantSnapshot {
             Err(Stop::Denied(code)) => return Verdict::Refused { code, side: None },
             Err(Stop::Malformed(_)) => return Verdict::Refused { code: DenyCode::BadRequest, side: None },
         };
-        match self.weigh(&principal, request, resolved) {
+        match self.weigh(&principal, request, resolved, &mut None) {
             Ok((source, target)) => Verdict::Granted { thing: resolved.thing, source, target },
             Err((code, side)) => Verdict::Refused { code, side },
         }
@@ -208,31 +240,25 @@ impl TenantSnapshot {
         }
     }
 
-    /// Steps 4 to 7, for each side.
-    pub(crate) fn weigh(
-        &self,
-        principal: &Principal<'_>,
-        request: &Request,
+    /// Steps 4 to 7, for each side. The evaluation of rules is made when they are asked, and kept for the next resource.
+    pub(crate) fn weigh<'e>(
+        &'e self,
+        principal: &'e Principal<'e>,
+        request: &'e Request,
         resolved: Resolved,
+        rules: &mut Option<Evaluation<'e>>,
     ) -> Result<(Side, Option<Side>), (DenyCode, Option<Side>)> {
         let class = resolved.class;
         if self.restricts(principal, request.from_context(), class.kind) {
             return Err((DenyCode::Restricted, None));
         }
-        let ceiling = request.subject().ceiling();
-        let mut source = Side {
-            kind: class.kind,
-            place: class.place,
-            own: resolved.own,
-            action: request.action(),
-            space: class.space,
-            grants: Grants::default(),
-        };
-        source.grants = self.grant(principal, &source, ceiling)?;
+        let mut source =
+            Side { own: resolved.own, ..Side::new(class.kind, class.place, class.space, request.action()) };
+        source.grants = self.grant(principal, request, &source, resolved, rules)?;
         let Some((space, place)) = resolved.target else { return Ok((source, None)) };
         let action = if source.action == Action::ChangeSpace { Action::Create } else { source.action };
-        let mut target = Side { place, action, space, ..source };
-        target.grants = self.grant(principal, &target, ceiling)?;
+        let mut target = Side { place, action, space, moved: true, ..source };
+        target.grants = self.grant(principal, request, &target, resolved, rules)?;
         Ok((source, Some(target)))
     }
 
@@ -241,32 +267,71 @@ impl TenantSnapshot {
         kept_out && self.model == Model::Cloud && principal.is_restricted()
     }
 
-    fn grant(
+    fn grant<'e>(
+        &'e self,
+        principal: &'e Principal<'e>,
+        request: &'e Request,
+        side: &Side,
+        resolved: Resolved,
+        rules: &mut Option<Evaluation<'e>>,
+    ) -> Result<Grants, (DenyCode, Option<Side>)> {
+        let ceiling = request.subject().ceiling();
+        let refuse = |code, grants| Err((code, Some(Side { grants, ..*side })));
+        let (code, found) = match self.grant_by_tables(principal, side, ceiling) {
+            Ok(admitted) => return Ok(admitted),
+            Err(refused) => refused,
+        };
+        let Some(compiled) = &self.rules else { return refuse(code, found) };
+        let evaluation =
+            rules.get_or_insert_with(|| Evaluation::new(self, compiled, principal, request, resolved.class));
+        if !evaluation.grants(resolved.what(), side) {
+            return refuse(code, found);
+        }
+        let by_rule = Grants { rules: Some(Level::of_rules(request.from_context())), ..Grants::default() };
+        if Self::admits_rules(side, request) {
+            return Ok(by_rule);
+        }
+        // What lacked a capability is gone; what lacked a scope is told together with the rules.
+        let left = if code == DenyCode::Scope { found } else { Grants::default() };
+        refuse(DenyCode::Scope, left.and(by_rule))
+    }
+
+    /// Whether the scopes of the token admit what rules grant.
+    fn admits_rules(side: &Side, request: &Request) -> bool {
+        let Some(scopes) = request.subject().ceiling() else { return true };
+        let cell = side.cell();
+        match Level::of_rules(request.from_context()) {
+            Level::User => scopes.meets(cell.user_scopes),
+            Level::Admin => scopes.meets(cell.admin_scopes),
+        }
+    }
+
+    /// Steps 5 to 7 without rules.
+    fn grant_by_tables(
         &self,
         principal: &Principal<'_>,
         side: &Side,
         ceiling: Option<Set<crate::tables::Scope>>,
-    ) -> Result<Grants, (DenyCode, Option<Side>)> {
+    ) -> Result<Grants, (DenyCode, Grants)> {
         let cell = side.cell();
-        let refuse = |code, grants| Err((code, Some(Side { grants, ..*side })));
         let granted = self.grants(principal, side, cell);
         if granted.is_empty() {
-            return refuse(DenyCode::NoGrant, granted);
+            return Err((DenyCode::NoGrant, granted));
         }
         let lacking = cell.capability.is_some_and(|needed| !needed.held(principal.roles, principal.permissions));
         let able = if lacking { granted.administrators() } else { granted };
         if able.is_empty() {
-            return refuse(DenyCode::Capability, granted);
+            return Err((DenyCode::Capability, granted));
         }
         let Some(scopes) = ceiling else { return Ok(able) };
         let users = if scopes.meets(cell.user_scopes) { able.users() } else { Grants::default() };
         let administrators = if scopes.meets(cell.admin_scopes) { able.administrators() } else { Grants::default() };
         let admitted = users.and(administrators);
-        if admitted.is_empty() { refuse(DenyCode::Scope, able) } else { Ok(admitted) }
+        if admitted.is_empty() { Err((DenyCode::Scope, able)) } else { Ok(admitted) }
     }
 
     /// Step 5.
-    fn grants(&self, principal: &Principal<'_>, side: &Side, cell: &Cell) -> Grants {
+    pub(crate) fn grants(&self, principal: &Principal<'_>, side: &Side, cell: &Cell) -> Grants {
         if self.model == Model::Enterprise {
             return Grants::default();
         }
@@ -280,19 +345,72 @@ impl TenantSnapshot {
             permissions: principal.permissions.and(cell.permissions),
             personal: cell.personal,
             space_roles: members,
+            rules: None,
         }
     }
 
-    /// Whether a stored thing of that class may be seen, for [`crate::Visible`].
-    pub(crate) fn class_granted(
-        &self,
-        principal: &Principal<'_>,
-        request: &Request,
-        class: Class,
-        own: bool,
-        target: Option<(u32, Place)>,
-    ) -> bool {
-        self.weigh(principal, request, Resolved { thing: None, class, own, target }).is_ok()
+    /// Whether stored things of that class may be seen, for [`crate::Visible`].
+    pub(crate) fn judge_class<'e>(
+        &'e self,
+        principal: &'e Principal<'e>,
+        request: &'e Request,
+        resolved: Resolved,
+        rules: &mut Option<Evaluation<'e>>,
+    ) -> Answer {
+        let class = resolved.class;
+        if self.restricts(principal, request.from_context(), class.kind) {
+            return Answer::No;
+        }
+        let side = Side { own: resolved.own, ..Side::new(class.kind, class.place, class.space, request.action()) };
+        let ceiling = request.subject().ceiling();
+        let source = self.grant_by_tables(principal, &side, ceiling).is_ok();
+        if let (true, None) = (source, resolved.target) {
+            return Answer::Yes;
+        }
+        let Some(compiled) = &self.rules else {
+            let granted = source && self.weigh(principal, request, resolved, &mut None).is_ok();
+            return if granted { Answer::Yes } else { Answer::No };
+        };
+        let evaluation = rules.get_or_insert_with(|| Evaluation::new(self, compiled, principal, request, class));
+        if source || evaluation.may_grant(class, side.action) { Answer::Each } else { Answer::No }
+    }
+
+    /// Of each rule, why it did or did not help in this decision.
+    pub(crate) fn reasons(&self, request: &Request, decision: &Decision) -> BTreeMap<String, Reason> {
+        let (source, target) = match decision {
+            Decision::Allow(allowed) => allowed.sides(),
+            Decision::Deny(denied) => denied.sides(),
+        };
+        let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
+        for side in [source, target].into_iter().flatten() {
+            self.with_rules(request, |evaluation, what| {
+                for (name, reason) in evaluation.reasons(what, &side) {
+                    let furthest = reasons.entry(name.to_owned()).or_insert(reason);
+                    *furthest = reason.max(*furthest);
+                }
+            });
+        }
+        reasons
+    }
+
+    /// The rules that grant one side of a request that was decided.
+    pub(crate) fn rules_granting(&self, request: &Request, side: &Side) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        if Self::admits_rules(side, request) {
+            self.with_rules(request, |evaluation, what| {
+                names.extend(evaluation.granting(what, side).into_iter().map(str::to_owned));
+            });
+        }
+        names
+    }
+
+    fn with_rules(&self, request: &Request, mut ask: impl FnMut(&mut Evaluation<'_>, What)) {
+        let Some(compiled) = &self.rules else { return };
+        let principal = Principal::new(self, request.subject());
+        if let Ok(resolved) = self.resolve_for(&principal, request) {
+            let mut evaluation = Evaluation::new(self, compiled, &principal, request, resolved.class);
+            ask(&mut evaluation, resolved.what());
+        }
     }
 }
 

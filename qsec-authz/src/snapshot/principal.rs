@@ -122,6 +122,11 @@ impl<'t> Principal<'t> {
         self.profile.into_iter().chain(self.joined())
     }
 
+    /// The groups of the token that the policy knows.
+    pub(crate) fn token_group_numbers(&self) -> impl Iterator<Item = u32> {
+        self.groups.iter()
+    }
+
     /// The custom roles that hold any of these permissions.
     pub(crate) fn custom_roles_with(&self, permissions: Set<Permission>) -> impl Iterator<Item = &'t str> {
         self.profiles()

@@ -1,5 +1,6 @@
 //! A compiled tenant: ids interned, roles as bits, resources by class.
 
+use super::rules::Rules;
 use crate::bits::Set;
 use crate::hash::IdMap;
 use crate::policy::{Model, TenantStatus};
@@ -27,6 +28,8 @@ pub(crate) struct TenantSnapshot {
     pub(crate) thing_index: IdMap<Box<str>, u32>,
     pub(crate) classes: Vec<Class>,
     pub(crate) type_names: Vec<Box<str>>,
+    /// `None` if the tenant has neither rules nor personas.
+    pub(crate) rules: Option<Box<Rules>>,
 }
 
 #[derive(Debug)]
@@ -90,8 +93,14 @@ pub(crate) fn at<T>(list: &[T], index: u32) -> Option<&T> {
 impl TenantSnapshot {
     pub(crate) fn thing(&self, id: &str) -> Option<(u32, Thing, Class)> {
         let index = *self.thing_index.get(id)?;
+        let (thing, class) = self.stored(index)?;
+        Some((index, thing, class))
+    }
+
+    /// The thing of that number.
+    pub(crate) fn stored(&self, index: u32) -> Option<(Thing, Class)> {
         let thing = *at(&self.things, index)?;
-        Some((index, thing, *at(&self.classes, thing.class)?))
+        Some((thing, *at(&self.classes, thing.class)?))
     }
 
     pub(crate) fn thing_id(&self, index: u32) -> &str {

@@ -4,12 +4,20 @@ use super::Where::{Anywhere, In};
 use super::{Kind, Line, Place, every, line};
 use crate::action::Action::{self, Export, ExportData, ExportImage, Read};
 use crate::bits::{Bit, names};
+use crate::request::Context;
 
 /// The level of a grant; only the ceiling looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
     User,
     Admin,
+}
+
+impl Level {
+    /// The level of what rules grant.
+    pub(crate) fn of_rules(context: Context) -> Self {
+        if context == Context::Admin { Self::Admin } else { Self::User }
+    }
 }
 
 names! {

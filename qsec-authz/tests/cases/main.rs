@@ -1,10 +1,15 @@
 //! The worked cases of the specification: one named test for each, read from `tests/data`.
 //!
-//! A file is `{"policies": {NAME: POLICY}, "cases": [CASE]}`. A further file becomes further tests by a line in `FILES`.
+//! A file is `{"policies": {NAME: POLICY}, "cases": [CASE]}`. A further file becomes further tests by a line in `FILES`;
+//! the cases of section access take other arguments and stand in `section`.
 
-mod exceptions;
+#![allow(clippy::print_stdout, clippy::expect_used, reason = "a test harness prints, and stops on a malformed case")]
+
+mod harness;
+mod section;
 
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use qsec_authz::{Diff, Lint, Policy, PolicyError, Request, RequestError};
 use serde_json::{Value, json};
@@ -15,75 +20,27 @@ const FILES: &[(&str, &str)] = &[
 ];
 
 struct Case {
-    name: String,
-    file: &'static str,
-    policies: Value,
+    policies: Rc<Value>,
     body: Value,
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let has = |name: &str| arguments.iter().any(|argument| argument == name);
-    let mut cases = load();
-    if has("--ignored") {
-        cases.clear();
-    }
-    if let Some(wanted) = arguments.iter().find(|argument| !argument.starts_with("--")) {
-        let exact = has("--exact");
-        cases.retain(|case| if exact { case.name == *wanted } else { case.name.contains(wanted.as_str()) });
-    }
-    if has("--list") {
-        for case in &cases {
-            println!("{}: test", case.name);
-        }
-        return ExitCode::SUCCESS;
-    }
-    run_all(&cases)
-}
-
-fn load() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let mut cases = section::cases();
     for (file, text) in FILES {
-        let mut content: Value = serde_json::from_str(text).expect("a file of cases is JSON");
-        let policies = content["policies"].take();
-        for body in content["cases"].as_array().expect("cases") {
-            let name = format!("{file}: {}", body["name"].as_str().expect("name"));
-            cases.push(Case { name, file, policies: policies.clone(), body: body.clone() });
-        }
+        cases.extend(load(file, text));
     }
-    cases
+    harness::run(&cases)
 }
 
-fn run_all(cases: &[Case]) -> ExitCode {
-    println!("\nrunning {} tests", cases.len());
-    let mut failures = Vec::new();
-    let mut excepted = 0;
-    for case in cases {
-        let outcome = case.run();
-        let verdict = match (outcome, exceptions::reason(case.file, &case.name)) {
-            (Ok(()), None) => Ok(()),
-            (Err(_), Some(_)) => {
-                excepted += 1;
-                Ok(())
-            }
-            (Ok(()), Some(reason)) => Err(format!("passed, though excepted: {reason}")),
-            (Err(why), None) => Err(why),
-        };
-        println!("test {} ... {}", case.name, if verdict.is_ok() { "ok" } else { "FAILED" });
-        failures.extend(verdict.err().map(|why| format!("---- {} ----\n{why}\n", case.name)));
-    }
-    for failure in &failures {
-        println!("\n{failure}");
-    }
-    if excepted > 0 {
-        println!("\n{excepted} of them are written exceptions, which fail as expected");
-    }
-    let (word, passed) = (if failures.is_empty() { "ok" } else { "FAILED" }, cases.len() - failures.len());
-    println!(
-        "\ntest result: {word}. {passed} passed; {} failed; 0 ignored; 0 measured; 0 filtered out\n",
-        failures.len()
-    );
-    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+fn load(file: &str, text: &str) -> Vec<harness::Case> {
+    let mut content: Value = serde_json::from_str(text).expect("a file of cases is JSON");
+    let policies = Rc::new(content["policies"].take());
+    let case = |body: &Value| {
+        let name = format!("{file}: {}", body["name"].as_str().expect("name"));
+        let case = Case { policies: Rc::clone(&policies), body: body.clone() };
+        harness::Case { name, run: Box::new(move || case.run()) }
+    };
+    content["cases"].as_array().expect("cases").iter().map(case).collect()
 }
 
 /// What the program would answer: its exit status, and the object on standard output or under `error`.
@@ -112,6 +69,9 @@ impl Case {
             (
                 2,
                 match failure {
+                    Failure::Policy(PolicyError::BadRule(flaw)) => {
+                        json!({"code": "bad_rule", "rule": flaw.rule(), "line": flaw.line(), "column": flaw.column()})
+                    }
                     Failure::Policy(error) => json!({"code": error.code(), "message": error.to_string()}),
                     Failure::Request(error) => json!({"code": error.code(), "message": error.to_string()}),
                 },

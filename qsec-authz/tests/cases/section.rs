@@ -1,17 +1,14 @@
 //! The worked cases of section access, `tests/data/section-access.json`: each is run through the table in memory, through
 //! the stream, and (with the feature `arrow`) through a record batch, which must all give what the case expects.
 
-#![allow(clippy::print_stdout, clippy::expect_used, reason = "a test harness prints, and stops on a malformed case")]
-
-mod harness;
-
 use std::io::Cursor;
-use std::process::ExitCode;
 
 use qsec_authz::section::{
     DataCase, EmptyRows, Exclusion, Identity, NullRows, Options, ReduceError, SectionAccess, Table, reduce_csv,
 };
 use serde::Deserialize;
+
+use crate::harness;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,13 +39,14 @@ struct Expect {
     output: Option<String>,
 }
 
-fn main() -> ExitCode {
+/// One test for each case.
+pub(crate) fn cases() -> Vec<harness::Case> {
     let file: File = serde_json::from_str(include_str!("../data/section-access.json")).expect("the case file");
     let case = |reduce: Reduce| harness::Case {
         name: format!("section-access: {}", reduce.name),
         run: Box::new(move || reduce.run()),
     };
-    harness::run(&file.cases.into_iter().map(case).collect::<Vec<_>>())
+    file.cases.into_iter().map(case).collect()
 }
 
 impl Reduce {

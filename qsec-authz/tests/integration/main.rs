@@ -2,5 +2,7 @@
 
 mod matrix;
 mod naive;
+mod naive_rules;
 mod policy_file;
 mod properties;
+mod rules;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::naive_rules::World;
+
 /// `type[,type] | actions | roles`; `!` after a role: only on what one owns.
 const SHARED: &str = "
 Space | read | O F CD P V D
@@ -101,12 +103,13 @@ const PERSONAL_TYPES: &[&str] =
     &["App", "App.Object", "DataConnection", "DataAsset", "Automation", "MlExperiment", "MlDeployment"];
 
 /// Where a resource is, in words: a space type, `personal`, or nothing.
-struct Situation {
-    type_name: String,
-    place: String,
-    space: Option<String>,
-    own: bool,
-    action: String,
+#[derive(Clone)]
+pub(crate) struct Situation {
+    pub(crate) type_name: String,
+    pub(crate) place: String,
+    pub(crate) space: Option<String>,
+    pub(crate) own: bool,
+    pub(crate) action: String,
 }
 
 fn any(text: &str, word: &str) -> bool {
@@ -265,7 +268,7 @@ fn narrowest(admin: bool, s: &Situation) -> String {
     }
 }
 
-fn texts(value: &Value) -> Vec<String> {
+pub(crate) fn texts(value: &Value) -> Vec<String> {
     value.as_array().map(|all| all.iter().map(|one| one.as_str().unwrap().to_owned()).collect()).unwrap_or_default()
 }
 
@@ -275,15 +278,15 @@ fn deny(code: &str, missing: impl IntoIterator<Item = String>) -> Value {
 }
 
 /// What a principal has.
-struct Who {
-    user: Option<String>,
-    groups: BTreeSet<String>,
-    roles: BTreeSet<String>,
+pub(crate) struct Who {
+    pub(crate) user: Option<String>,
+    pub(crate) groups: BTreeSet<String>,
+    pub(crate) roles: BTreeSet<String>,
     default: Vec<String>,
     scopes: Option<Vec<String>>,
 }
 
-fn who(tenant: &Value, principal: &Value) -> Who {
+pub(crate) fn who(tenant: &Value, principal: &Value) -> Who {
     let user = principal["user"].as_str().map(str::to_owned);
     let mut groups: BTreeSet<String> = texts(&principal["groups"]).into_iter().collect();
     let mut roles = BTreeSet::new();
@@ -303,11 +306,11 @@ fn who(tenant: &Value, principal: &Value) -> Who {
     Who { user, groups, roles, default, scopes }
 }
 
-fn space_type(tenant: &Value, space: &str) -> String {
+pub(crate) fn space_type(tenant: &Value, space: &str) -> String {
     tenant["spaces"][space]["type"].as_str().unwrap().to_owned()
 }
 
-fn situation(tenant: &Value, request: &Value, who: &Who) -> Option<Situation> {
+pub(crate) fn situation(tenant: &Value, request: &Value, who: &Who) -> Option<Situation> {
     let action = request["action"].as_str().unwrap().to_owned();
     let asked = &request["resource"];
     let owner_is = |owner: Option<&str>| match (&who.user, owner) {
@@ -347,9 +350,12 @@ fn situation(tenant: &Value, request: &Value, who: &Who) -> Option<Situation> {
     Some(Situation { type_name, place, space: space.map(str::to_owned), own, action })
 }
 
-/// Grants as (source, is an administrator's).
-fn grants(tenant: &Value, who: &Who, s: &Situation) -> BTreeSet<(String, bool)> {
+/// Grants as (source, is an administrator's), without rules.
+pub(crate) fn grants(tenant: &Value, who: &Who, s: &Situation) -> BTreeSet<(String, bool)> {
     let mut found = BTreeSet::new();
+    if tenant["model"] == "enterprise" {
+        return found;
+    }
     for role in &who.roles {
         if role_grants(role, s) {
             found.insert((format!("role:{role}"), ADMINS.contains(&role.as_str())));
@@ -384,11 +390,12 @@ fn grants(tenant: &Value, who: &Who, s: &Situation) -> BTreeSet<(String, bool)> 
     found
 }
 
-fn weigh(tenant: &Value, who: &Who, s: &Situation) -> Result<BTreeSet<String>, Value> {
-    let found = grants(tenant, who, s);
+fn weigh(tenant: &Value, who: &Who, s: &Situation, rules: &[String], console: bool) -> Result<BTreeSet<String>, Value> {
+    let mut found = grants(tenant, who, s);
+    found.extend(rules.iter().map(|name| (format!("rule:{name}"), console)));
     if found.is_empty() {
         let mut missing = Vec::new();
-        if who.user.is_some() {
+        if who.user.is_some() && tenant["model"] != "enterprise" {
             missing.extend(ROLES.iter().filter(|role| role_grants(role, s)).map(|role| format!("role:{role}")));
             if let Some(space) = &s.space {
                 let others = space_roles_granting(s).into_iter().filter(|role| *role != "owner");
@@ -407,7 +414,8 @@ fn weigh(tenant: &Value, who: &Who, s: &Situation) -> Result<BTreeSet<String>, V
         }
     };
     let lacking = capability(s).filter(|needed| !held(needed));
-    let able: BTreeSet<_> = found.into_iter().filter(|(_, admin)| lacking.is_none() || *admin).collect();
+    let passes = |source: &str, admin: bool| lacking.is_none() || admin || source.starts_with("rule:");
+    let able: BTreeSet<_> = found.into_iter().filter(|(source, admin)| passes(source, *admin)).collect();
     if able.is_empty() {
         return Err(deny("capability", lacking.map(str::to_owned)));
     }
@@ -430,9 +438,10 @@ pub(crate) fn decide(policy: &Value, request: &Value) -> Value {
         return deny("tenant_unknown", []);
     }
     let who = who(tenant, &request["principal"]);
+    let cloud = tenant["model"] != "enterprise";
     let inactive = match tenant["status"].as_str() {
         None | Some("active") => false,
-        Some("user_access_disabled") => !who.roles.iter().any(|role| ADMINS.contains(&role.as_str())),
+        Some("user_access_disabled") => !cloud || !who.roles.iter().any(|role| ADMINS.contains(&role.as_str())),
         Some(_) => true,
     };
     if inactive {
@@ -447,17 +456,23 @@ pub(crate) fn decide(policy: &Value, request: &Value) -> Value {
     }
     let Some(source) = situation(tenant, request, &who) else { return deny("resource_unknown", []) };
     let context = request["context"].as_str().unwrap_or("hub");
-    if who.roles.contains("EmbeddedAnalyticsUser") && (any("hub admin", context) || source.type_name == "ApiKey") {
+    if cloud
+        && who.roles.contains("EmbeddedAnalyticsUser")
+        && (any("hub admin", context) || source.type_name == "ApiKey")
+    {
         return deny("restricted", []);
     }
-    let mut by = match weigh(tenant, &who, &source) {
+    let console = context == "admin";
+    let rules = World::new(tenant, &who, request, None).granting(&source.action);
+    let mut by = match weigh(tenant, &who, &source, &rules, console) {
         Ok(by) => by,
         Err(answer) => return answer,
     };
     if let Some(target) = target {
         let action = if source.action == "change_space" { "create".to_owned() } else { source.action.clone() };
         let there = Situation { place: space_type(tenant, target), space: Some(target.into()), action, ..source };
-        match weigh(tenant, &who, &there) {
+        let rules = World::new(tenant, &who, request, Some(target)).granting(&there.action);
+        match weigh(tenant, &who, &there, &rules, console) {
             Ok(more) => by.extend(more),
             Err(answer) => return answer,
         }

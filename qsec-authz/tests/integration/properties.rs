@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 
 use crate::naive::{self, ROLES};
 
-const USERS: &[&str] = &["u0", "u1", "u2", "unlisted"];
-const GROUPS: &[&str] = &["g0", "g1", "g2"];
+pub(crate) const USERS: &[&str] = &["u0", "u1", "u2", "unlisted"];
+pub(crate) const GROUPS: &[&str] = &["g0", "g1", "g2"];
 const CUSTOM: &[&str] = &["C0", "C1"];
 const SPACES: &[(&str, &str)] = &[("s-shared", "shared"), ("s-managed", "managed"), ("s-data", "data")];
 const TYPES: &[&str] = &[
@@ -161,7 +161,7 @@ fn resource() -> impl Strategy<Value = Value> {
 }
 
 prop_compose! {
-    fn tenant()(
+    pub(crate) fn tenant()(
         status in prop_oneof![9 => Just(None), 1 => Just(Some("user_access_disabled")), 1 => Just(Some("deactivated"))],
         user_default in prop::option::of(some(USER_PERMISSIONS, 4)),
         custom in prop::array::uniform2(permissions()),
@@ -202,12 +202,12 @@ prop_compose! {
     }
 }
 
-fn policy(tenant: &Value) -> Value {
+pub(crate) fn policy(tenant: &Value) -> Value {
     json!({"version": 1, "tenants": {"t": tenant}})
 }
 
 prop_compose! {
-    fn request()(
+    pub(crate) fn request()(
         tenant in prop_oneof![20 => Just("t"), 1 => Just("other")],
         user in prop::option::weighted(0.95, select(USERS)),
         groups in some(GROUPS, 2),
@@ -239,11 +239,11 @@ prop_compose! {
     }
 }
 
-fn compiled(policy: &Value) -> Snapshot {
+pub(crate) fn compiled(policy: &Value) -> Snapshot {
     Policy::parse(&policy.to_string()).expect("policy").compile().expect("compiles")
 }
 
-fn decided(snapshot: &Snapshot, request: &Value) -> Value {
+pub(crate) fn decided(snapshot: &Snapshot, request: &Value) -> Value {
     let request = Request::parse(&request.to_string()).expect("request");
     snapshot.check(&request).expect("answerable");
     json!(snapshot.decide(&request))
@@ -254,7 +254,7 @@ fn allowed(snapshot: &Snapshot, request: &Value) -> bool {
 }
 
 /// Every action on every stored thing and a few new ones, by one principal.
-fn all_rights(snapshot: &Snapshot, principal: &Value) -> Vec<(String, String)> {
+pub(crate) fn all_rights(snapshot: &Snapshot, principal: &Value) -> Vec<(String, String)> {
     let mut rights = Vec::new();
     for action in Action::ALL {
         for context in ["hub", "embed"] {
@@ -272,7 +272,7 @@ fn all_rights(snapshot: &Snapshot, principal: &Value) -> Vec<(String, String)> {
     rights
 }
 
-fn assert_subset(fewer: &[(String, String)], more: &[(String, String)]) -> Result<(), TestCaseError> {
+pub(crate) fn assert_subset(fewer: &[(String, String)], more: &[(String, String)]) -> Result<(), TestCaseError> {
     let lost: Vec<_> = fewer.iter().filter(|right| !more.contains(right)).collect();
     prop_assert!(lost.is_empty(), "only in the smaller set: {:?}", lost);
     Ok(())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use qsec::crypto::{Context, Inspection, MAX_INSPECT_BYTES, TenantKey};
+use qsec::crypto::{Context, Inspection, MAX_INSPECT_BYTES, NativeInspection, TenantKey};
 use serde_json::{Map, Value, json};
 
 use super::Session;
@@ -173,12 +173,16 @@ pub(crate) fn inspect(inspect: &Inspect, session: &Session<'_>) -> Result<Exit, 
     let most = u64::try_from(MAX_INSPECT_BYTES).unwrap_or(u64::MAX);
     let read = (&mut input.reader).take(most).read_to_end(&mut prefix);
     read.map_err(|error| files::unreadable(&input.name, &error))?;
-    let found = qsec::crypto::inspect(&prefix, input.length)?;
+    // Whether the library was built to read more than the program seals and opens must not show in its answers.
+    let Inspection::Native(found) = qsec::crypto::inspect(&prefix, input.length)? else {
+        let message = "the program reads the native formats; this is a message of the AWS Encryption SDK";
+        return Err(Failure::new(Exit::Misuse, "unsupported_suite", message));
+    };
     session.output.answer(&inspection_object(&found), |_| inspection_text(&found))?;
     Ok(Exit::Yes)
 }
 
-fn inspection_object(found: &Inspection) -> Value {
+fn inspection_object(found: &NativeInspection) -> Value {
     let mut object = Map::new();
     object.insert("format".into(), "native".into());
     object.insert("suite".into(), found.suite().name().into());
@@ -194,7 +198,7 @@ fn inspection_object(found: &Inspection) -> Value {
     Value::Object(object)
 }
 
-fn inspection_text(found: &Inspection) -> String {
+fn inspection_text(found: &NativeInspection) -> String {
     let mut rows = vec![
         ("format", "native".to_owned()),
         ("suite", found.suite().name().to_owned()),

@@ -8,13 +8,12 @@ use ring::digest::{SHA512, digest};
 use serde_json::Value;
 
 use super::layout::PREFIX_BYTES;
-use super::{Binding, MessageKey, Refusal, open};
+use super::{Binding, MessageKey, open};
 use crate::kdf::ExpandKey;
 use crate::opener::Opener;
+use crate::refusal::{Refusal, Reporter};
 use crate::secret::SecretKey;
 use crate::seek::SeekOpener;
-use crate::tenant::{Purpose, TenantId};
-use crate::tenant_key::{KeyName, Reporter};
 
 const FILE: &str = "wycheproof/c2sp_chunked_encryption_aes_256_gcm.json";
 
@@ -143,6 +142,5 @@ impl Vector {
 }
 
 fn reporter() -> Reporter {
-    let name = KeyName { tenant: TenantId::raw(), purpose: Purpose::data(), version: 0 };
-    Reporter { name: Arc::new(name), observer: Arc::new(()) }
+    Reporter { name: None, observer: Arc::new(()) }
 }

@@ -40,7 +40,7 @@ impl Component for Postgres {
 
     fn stop(&self, running: &Running) -> Result<()> {
         let data = running.home.join("data");
-        if process_of(&data)? != running.process {
+        if running.process != Some(process_of(&data)?) {
             bail!("the server of {} is not the one that was started", data.display());
         }
         stop(&programs()?, &Account::unprivileged()?, &running.home)
@@ -119,7 +119,7 @@ impl Server {
             ("QSEC_TEST_POSTGRES_OWNER".to_owned(), url("qsec", &self.password)),
         ]);
         Ok(Running {
-            process,
+            process: Some(process),
             home: self.home.clone(),
             detail: format!("PostgreSQL {version} on 127.0.0.1:{port}"),
             exports,

@@ -1,0 +1,158 @@
+//! The resource filter of a rule: which resources it is about, by type and id.
+
+#![deny(clippy::arithmetic_side_effects)]
+
+use super::Malformed;
+use super::glob::Glob;
+
+/// Longest filter, in bytes: some 1,000 ids.
+pub(super) const MAX_FILTER_BYTES: usize = 64 * 1024;
+
+/// A filter: any of its patterns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Filter {
+    pub(crate) patterns: Vec<FilterPattern>,
+}
+
+/// A pattern. Resources are written `Type_id`; no type has an underscore, so the first one ends it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FilterPattern {
+    /// The whole pattern, of a type alone with `_*` behind it.
+    pub(crate) text: String,
+    pub(crate) types: Types,
+    /// Of ids if one type is meant, else of the whole.
+    pub(crate) glob: Glob,
+}
+
+/// The types that a pattern can match.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Types {
+    Every,
+    /// This one; the id matches what follows the underscore.
+    One(String),
+    /// Those that begin so.
+    Beginning(String),
+}
+
+impl Filter {
+    /// Reads a filter.
+    pub(super) fn read(text: &str) -> Result<Self, Malformed> {
+        if text.len() > MAX_FILTER_BYTES {
+            return Err(Malformed::new(0, format!("the filter is longer than {MAX_FILTER_BYTES} bytes")));
+        }
+        let mut patterns =
+            text.split(',').map(|pattern| FilterPattern::read(pattern.trim())).collect::<Result<Vec<_>, _>>()?;
+        patterns.sort_unstable();
+        patterns.dedup();
+        Ok(Self { patterns })
+    }
+
+    /// Whether a resource is meant; one that is new may have no id.
+    pub(crate) fn matches(&self, type_name: &str, id: Option<&str>) -> bool {
+        self.patterns.iter().any(|pattern| pattern.matches(type_name, id.unwrap_or_default()))
+    }
+
+    /// Whether each resource that the other means is meant.
+    pub(crate) fn covers(&self, other: &Self) -> bool {
+        other.patterns.iter().all(|one| self.patterns.iter().any(|pattern| pattern.covers(one)))
+    }
+}
+
+impl FilterPattern {
+    fn read(text: &str) -> Result<Self, Malformed> {
+        if text == "*" {
+            return Ok(Self { text: text.to_owned(), types: Types::Every, glob: Glob::new(text) });
+        }
+        let (head, id) = text.split_once('_').map_or((text, None), |(head, id)| (head, Some(id)));
+        let (name, open) = head.strip_suffix('*').map_or((head, false), |name| (name, true));
+        if !crate::resource::is_type_name(name) {
+            let hint = "write `*`, `Type_*`, `Type_id` or `Type*`, separated by commas".to_owned();
+            return Err(Malformed::new(0, format!("`{text}` is no filter")).maybe_hint(Some(hint)));
+        }
+        if open {
+            let types = Types::Beginning(name.to_owned());
+            return Ok(Self { text: text.to_owned(), types, glob: Glob::new(text) });
+        }
+        let ids = id.unwrap_or("*");
+        Ok(Self { text: format!("{name}_{ids}"), types: Types::One(name.to_owned()), glob: Glob::new(ids) })
+    }
+
+    fn covers(&self, other: &Self) -> bool {
+        // The star of the other is a character that only a star of this one can stand for.
+        Glob::new(&self.text).matches(&other.text)
+    }
+
+    fn matches(&self, type_name: &str, id: &str) -> bool {
+        match &self.types {
+            Types::Every => true,
+            Types::One(name) => *name == type_name && self.glob.matches(id),
+            Types::Beginning(name) => {
+                type_name.starts_with(name.as_str()) && self.glob.matches(&format!("{type_name}_{id}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(filter: &str, type_name: &str, id: Option<&str>) -> bool {
+        Filter::read(filter).expect(filter).matches(type_name, id)
+    }
+
+    #[test]
+    fn pattern_matches_the_whole_of_type_and_id() {
+        for (filter, type_name, id, expected) in [
+            ("*", "App", None, true),
+            ("App_*", "App", Some("1"), true),
+            ("App_*", "App", None, true),
+            ("App_*", "App.Object", Some("1"), false),
+            ("App*", "App.Object", Some("1"), true),
+            ("App*", "Apple", Some("1"), true),
+            ("App", "App", Some("1"), true),
+            ("App", "App.Object", Some("1"), false),
+            ("app_*", "App", Some("1"), false),
+            ("App_1", "App", Some("1"), true),
+            ("App_1", "App", Some("12"), false),
+            ("App_", "App", None, true),
+            ("App_", "App", Some("1"), false),
+            ("App_a*c", "App", Some("abc"), true),
+            ("App_a_*", "App", Some("a_b"), true),
+            ("App*_x", "App.Object", Some("x"), true),
+            ("App*_x", "App", Some("y_x"), true),
+            ("App*_x", "App", Some("xx"), false),
+            ("Stream_*, App_1 ", "App", Some("1"), true),
+            ("App_é b", "App", Some("é b"), true),
+        ] {
+            assert_eq!(matches(filter, type_name, id), expected, "{filter} {type_name} {id:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        for filter in
+            ["", " ", "App_*,", ",", "_x", "*_x", "**", "A*p_x", "1App", "App x", "Äpp_*", &"a".repeat(70_000)]
+        {
+            assert!(Filter::read(filter).is_err(), "{filter}");
+        }
+    }
+
+    #[test]
+    fn filter_covers_what_lies_inside_it() {
+        for (outer, inner, expected) in [
+            ("*", "App*", true),
+            ("App*", "App.Object_*", true),
+            ("App", "App_*", true),
+            ("App_*", "App", true),
+            ("App_*", "App*", false),
+            ("App_a*", "App_a*b", true),
+            ("App_a*b", "App_a*", false),
+            ("App_*,Stream_*", "Stream_1,App_1", true),
+            ("App_*", "App_1,Stream_1", false),
+        ] {
+            let read = |text| Filter::read(text).unwrap();
+            assert_eq!(read(outer).covers(&read(inner)), expected, "{outer} {inner}");
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! From rules as written to rules that are found quickly.
+
+use std::collections::{BTreeSet, HashMap};
+
+use crate::hash::{IdMap, Keyed};
+use crate::policy::Tenant;
+use crate::rule::filter::Types;
+use crate::rule::syntax::{Expression, Operand, Operator, Path as Written, Root, Segment, Sort};
+use crate::rule::{ReadRule, persona};
+use crate::snapshot::condition::{Node, OfResource, OfUser, Path, Step, Test, Texts, folded, same};
+use crate::snapshot::details::{Details, Names, UserDetails};
+use crate::snapshot::rules::{Bucket, CompiledRule, Guards, Rules, Trait};
+use crate::snapshot::tenant::{NONE, Profile, at, index};
+
+/// Most texts for which a rule is listed; one that names more is for whoever asks.
+const MAX_GUARDS: usize = 1024;
+
+/// What the rest of the tenant has numbers for.
+pub(super) struct Numbers<'a> {
+    pub(super) users: &'a IdMap<Box<str>, u32>,
+    pub(super) user_profiles: &'a [Profile],
+    pub(super) group_profiles: &'a [Profile],
+    pub(super) thing_ids: &'a [Box<str>],
+    pub(super) thing_index: &'a IdMap<Box<str>, u32>,
+    pub(super) type_names: &'a [Box<str>],
+}
+
+/// Compiles the rules of a tenant; `None` if it has neither rules nor personas.
+pub(super) fn rules(policy: &Tenant, numbers: &Numbers<'_>) -> Option<Box<Rules>> {
+    if policy.rules.is_empty() && policy.settings.personas.is_empty() {
+        return None;
+    }
+    let mut compiler = Compiler::default();
+    for (persona, groups) in &policy.settings.personas {
+        for (name, rule) in persona::rules(persona, groups) {
+            compiler.add(&name, false, &rule);
+        }
+    }
+    for rule in &policy.rules {
+        compiler.add(&rule.name, rule.disabled, &rule.read);
+    }
+    Some(Box::new(compiler.finish(policy, numbers)))
+}
+
+#[derive(Default)]
+struct Compiler {
+    all: Vec<CompiledRule>,
+    buckets: HashMap<(u32, crate::Action), Bucket, Keyed>,
+    types: IdMap<Box<str>, u32>,
+    guards: Guards,
+    facts: Vec<Test>,
+    known_facts: HashMap<Test, u32>,
+    names: Names,
+}
+
+impl Compiler {
+    fn add(&mut self, name: &str, disabled: bool, rule: &ReadRule) {
+        let condition = rule.condition.as_ref().map_or(Node::Constant(true), |condition| self.node(condition));
+        if !disabled {
+            self.list(index(self.all.len()), rule, &condition);
+        }
+        self.all.push(CompiledRule {
+            name: name.into(),
+            disabled,
+            filter: rule.filter.clone(),
+            actions: rule.actions,
+            sides: rule.sides,
+            condition,
+        });
+    }
+
+    fn list(&mut self, number: u32, rule: &ReadRule, condition: &Node) {
+        let guards = self.guards(condition).filter(|guards| guards.len() <= MAX_GUARDS);
+        let guards: Option<Vec<u32>> =
+            guards.map(|guards| guards.iter().map(|(what, text)| self.guard(*what, text)).collect());
+        for pattern in &rule.filter.patterns {
+            let type_number = match &pattern.types {
+                Types::One(name) => self.type_number(name),
+                Types::Every | Types::Beginning(_) => NONE,
+            };
+            let id = if type_number == NONE { None } else { pattern.glob.literal().filter(|id| !id.is_empty()) };
+            for action in rule.actions.iter() {
+                let bucket = self.buckets.entry((type_number, action)).or_default();
+                match (id, &guards) {
+                    (Some(id), _) => bucket.by_id.entry(id.into()).or_default().push(number),
+                    (None, Some(guards)) => bucket.guarded.extend(guards.iter().map(|guard| (*guard, number))),
+                    (None, None) => bucket.open.push(number),
+                }
+            }
+        }
+    }
+
+    fn type_number(&mut self, name: &str) -> u32 {
+        if let Some(number) = self.types.get(name) {
+            return *number;
+        }
+        let number = index(self.types.len());
+        self.types.insert(name.into(), number);
+        number
+    }
+
+    fn guard(&mut self, what: Trait, text: &str) -> u32 {
+        let next = self.guards.count;
+        let guards = match what {
+            Trait::Group => &mut self.guards.groups,
+            Trait::Role => &mut self.guards.roles,
+            Trait::Id => &mut self.guards.ids,
+            Trait::Directory => &mut self.guards.directories,
+        };
+        let number = *guards.entry(text.into()).or_insert(next);
+        self.guards.count = next.max(number.saturating_add(1));
+        number
+    }
+
+    /// What a requester must have one of for the condition to be true. Whoever has none makes it false, and not fail: what
+    /// stands before the guard cannot fail.
+    fn guards(&self, node: &Node) -> Option<BTreeSet<(Trait, Box<str>)>> {
+        match node {
+            Node::Constant(false) => Some(BTreeSet::new()),
+            Node::Fact(fact) => at(&self.facts, *fact).and_then(guards_of_test),
+            Node::Any(nodes) => nodes
+                .iter()
+                .map(|node| self.guards(node))
+                .collect::<Option<Vec<_>>>()
+                .map(|all| all.into_iter().flatten().collect()),
+            Node::All(nodes) => {
+                for node in nodes {
+                    let found = self.guards(node);
+                    if found.is_some() {
+                        return found;
+                    }
+                    if can_fail(node) {
+                        return None;
+                    }
+                }
+                None
+            }
+            Node::Constant(true)
+            | Node::Not(_)
+            | Node::Test(_)
+            | Node::IsAnonymous
+            | Node::IsOwned(_)
+            | Node::Empty(_)
+            | Node::HasPrivilege(..) => None,
+        }
+    }
+
+    fn node(&mut self, written: &Expression) -> Node {
+        match written {
+            Expression::Constant(value) => Node::Constant(*value),
+            Expression::Not(inner) => Node::Not(Box::new(self.node(inner))),
+            Expression::All(all) => Node::All(all.iter().map(|one| self.node(one)).collect()),
+            Expression::Any(all) => Node::Any(all.iter().map(|one| self.node(one)).collect()),
+            Expression::Compare(left, operator, right) => self.comparison(left, *operator, right),
+            Expression::Like(Operand::Path(path), glob) => {
+                let test = Test::Like(self.path(path), glob.clone());
+                self.test(test)
+            }
+            Expression::Matches(Operand::Path(path), pattern) => {
+                let test = Test::Matches(self.path(path), pattern.clone());
+                self.test(test)
+            }
+            Expression::Like(Operand::Texts(texts), glob) => {
+                Node::Constant(texts.iter().any(|text| glob.matches(&folded(text))))
+            }
+            Expression::Matches(Operand::Texts(texts), pattern) => {
+                Node::Constant(texts.iter().any(|text| pattern.matches(text)))
+            }
+            Expression::IsAnonymous => Node::IsAnonymous,
+            Expression::IsOwned(path) => Node::IsOwned(self.path(path)),
+            Expression::Empty(path) => Node::Empty(self.path(path)),
+            Expression::HasPrivilege(path, action) => Node::HasPrivilege(self.path(path), *action),
+        }
+    }
+
+    fn comparison(&mut self, left: &Operand, operator: Operator, right: &Operand) -> Node {
+        match (left, right) {
+            (Operand::Path(path), Operand::Texts(texts)) | (Operand::Texts(texts), Operand::Path(path)) => {
+                let test = Test::Texts(self.path(path), operator, Texts::new(texts));
+                self.test(test)
+            }
+            (Operand::Path(left), Operand::Path(right)) => {
+                let test = Test::Paths(self.path(left), operator, self.path(right));
+                self.test(test)
+            }
+            (Operand::Texts(left), Operand::Texts(right)) => {
+                let (equal, strict) = match operator {
+                    Operator::Equal => (true, false),
+                    Operator::StrictEqual => (true, true),
+                    Operator::Unequal => (false, false),
+                    Operator::StrictUnequal => (false, true),
+                };
+                let pairs = |left: &String| right.iter().any(|right| same(strict, left, right) == equal);
+                Node::Constant(left.iter().any(pairs))
+            }
+        }
+    }
+
+    fn test(&mut self, test: Test) -> Node {
+        let of_requester =
+            |path: &Path| path.root == Root::User && !matches!(path.steps.first(), Some(Step::Environment));
+        let is_fact = match &test {
+            Test::Texts(path, ..) | Test::Like(path, _) | Test::Matches(path, _) => of_requester(path),
+            Test::Paths(left, _, right) => of_requester(left) && of_requester(right),
+        };
+        if !is_fact {
+            return Node::Test(test);
+        }
+        if let Some(number) = self.known_facts.get(&test) {
+            return Node::Fact(*number);
+        }
+        let number = index(self.facts.len());
+        self.facts.push(test.clone());
+        self.known_facts.insert(test, number);
+        Node::Fact(number)
+    }
+
+    fn path(&mut self, written: &Written) -> Path {
+        let mut sort = if written.root == Root::User { Sort::User } else { Sort::Resource };
+        let mut steps = Vec::with_capacity(written.segments.len());
+        for segment in &written.segments {
+            steps.push(self.step(sort, segment));
+            sort = sort.then(segment);
+        }
+        Path { root: written.root, steps: steps.into() }
+    }
+
+    fn step(&mut self, sort: Sort, segment: &Segment) -> Step {
+        match (sort, segment) {
+            (Sort::Resource | Sort::Linked, Segment::Custom(name)) => {
+                Step::Resource(OfResource::Custom(self.names.number(name)))
+            }
+            (Sort::Resource | Sort::Linked, Segment::Name(name)) => Step::Resource(match name.as_str() {
+                "id" => OfResource::Id,
+                "name" => OfResource::Name,
+                "resourcetype" => OfResource::Type,
+                "resourcefilter" => OfResource::Filter,
+                "space" => OfResource::Space,
+                "owner" => OfResource::Owner,
+                "app" => OfResource::App,
+                "stream" => OfResource::Stream,
+                _ => OfResource::Linked(self.names.number(name)),
+            }),
+            (Sort::User, Segment::Custom(name)) => Step::User(OfUser::Custom(self.names.number(name))),
+            (Sort::User, Segment::Name(name)) => match name.as_str() {
+                "userid" => Step::User(OfUser::Id),
+                "userdirectory" => Step::User(OfUser::Directory),
+                "name" => Step::User(OfUser::Name),
+                "group" => Step::User(OfUser::Group),
+                "role" | "roles" => Step::User(OfUser::Role),
+                "environment" => Step::Environment,
+                _ => Step::User(OfUser::Attribute(self.names.number(name))),
+            },
+            (Sort::Environment, Segment::Name(name)) => Step::Variable(name.as_str().into()),
+            (Sort::Environment, Segment::Custom(_)) | (Sort::Text, _) => Step::Nothing,
+        }
+    }
+
+    fn finish(mut self, policy: &Tenant, numbers: &Numbers<'_>) -> Rules {
+        for bucket in self.buckets.values_mut() {
+            bucket.guarded.sort_unstable();
+            bucket.guarded.dedup();
+            bucket.open.dedup();
+        }
+        let mut details = Details::new(policy, &self.names, numbers.thing_ids, numbers.thing_index);
+        details.describe_users(policy, &self.names, numbers.users);
+        let mut rules = Rules {
+            all: self.all,
+            buckets: self.buckets,
+            stored_types: Vec::new(),
+            types: self.types,
+            guards: self.guards,
+            user_guards: Vec::new(),
+            group_guards: Vec::new(),
+            facts: self.facts,
+            names: self.names,
+            details,
+        };
+        let stored = |name: &str| rules.types.get(name).copied().unwrap_or(NONE);
+        rules.stored_types = numbers.type_names.iter().map(|name| stored(name)).collect();
+        rules.user_guards = user_guards(&rules, numbers);
+        rules.group_guards = group_guards(&rules.guards, numbers);
+        rules
+    }
+}
+
+fn user_guards(rules: &Rules, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
+    let guards = &rules.guards;
+    let of = |(profile, details): (&Profile, &UserDetails)| {
+        let groups = profile.group_names.iter().filter_map(|name| guards.find(Trait::Group, name));
+        let roles = profile.role_names.iter().filter_map(|name| guards.find(Trait::Role, name));
+        let directory = details.directory.iter().filter_map(|name| guards.find(Trait::Directory, name));
+        let id = guards.find(Trait::Id, &details.id);
+        groups.chain(roles).chain(directory).chain(id).collect()
+    };
+    numbers.user_profiles.iter().zip(&rules.details.users).map(of).collect()
+}
+
+fn group_guards(guards: &Guards, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
+    let roles =
+        |profile: &Profile| profile.role_names.iter().filter_map(|name| guards.find(Trait::Role, name)).collect();
+    numbers.group_profiles.iter().map(roles).collect()
+}
+
+fn guards_of_test(test: &Test) -> Option<BTreeSet<(Trait, Box<str>)>> {
+    let Test::Texts(path, Operator::Equal | Operator::StrictEqual, texts) = test else { return None };
+    let [Step::User(asked)] = &*path.steps else { return None };
+    let what = match asked {
+        OfUser::Group => Trait::Group,
+        OfUser::Role => Trait::Role,
+        OfUser::Id => Trait::Id,
+        OfUser::Directory => Trait::Directory,
+        OfUser::Name | OfUser::Attribute(_) | OfUser::Custom(_) => return None,
+    };
+    Some(texts.folded().iter().map(|text| (what, text.clone())).collect())
+}
+
+fn can_fail(node: &Node) -> bool {
+    match node {
+        Node::HasPrivilege(..) => true,
+        Node::Not(inner) => can_fail(inner),
+        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(can_fail),
+        Node::Constant(_) | Node::Fact(_) | Node::Test(_) | Node::IsAnonymous | Node::IsOwned(_) | Node::Empty(_) => {
+            false
+        }
+    }
+}

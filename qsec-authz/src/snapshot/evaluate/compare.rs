@@ -1,0 +1,85 @@
+//! Comparisons of values: any of the left with any of the right.
+
+use std::collections::HashSet;
+
+use super::walk::Value;
+use super::{Evaluation, Failed, Question};
+use crate::rule::syntax::Operator;
+use crate::snapshot::condition::{Path, Test, folded, same};
+
+/// Up to how many pairs are compared one by one.
+const FEW_PAIRS: usize = 256;
+
+impl<'e> Evaluation<'e> {
+    pub(super) fn test(&self, test: &'e Test, question: Question) -> Result<bool, Failed> {
+        match test {
+            Test::Texts(path, operator, texts) => self.any(path, question, &|value| texts.compare(*operator, value)),
+            Test::Like(path, glob) => self.any(path, question, &|value| glob.matches(&folded(value))),
+            Test::Matches(path, pattern) => self.any(path, question, &|value| pattern.matches(value)),
+            Test::Paths(left, operator, right) => {
+                let (left, right) = (self.values(left, question)?, self.values(right, question)?);
+                self.compare(&left, *operator, &right)
+            }
+        }
+    }
+
+    /// Whether a value of the path, as a text, is as wanted.
+    fn any(&self, path: &'e Path, question: Question, wanted: &dyn Fn(&str) -> bool) -> Result<bool, Failed> {
+        self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
+    }
+
+    fn values(&self, path: &'e Path, question: Question) -> Result<Vec<Value<'e>>, Failed> {
+        let mut values = Vec::new();
+        self.walk(path, question, &mut |value| {
+            values.push(value);
+            false
+        })?;
+        Ok(values)
+    }
+
+    fn compare(&self, left: &[Value<'e>], operator: Operator, right: &[Value<'e>]) -> Result<bool, Failed> {
+        let strict = matches!(operator, Operator::StrictEqual | Operator::StrictUnequal);
+        match operator {
+            Operator::Equal | Operator::StrictEqual => {
+                let pairs = left.len().saturating_mul(right.len());
+                if pairs > FEW_PAIRS
+                    && let (Some(left), Some(right)) = (all_texts(left), all_texts(right))
+                {
+                    return Ok(meet(&left, &right, strict));
+                }
+                self.spend(pairs)?;
+                Ok(left.iter().any(|one| right.iter().any(|two| self.equal(one, two, strict) == Some(true))))
+            }
+            // All pairs are equal if those with the first of either side are.
+            Operator::Unequal | Operator::StrictUnequal => {
+                let differ = |one: &Value<'e>, two: &Value<'e>| self.equal(one, two, strict) == Some(false);
+                let first = left.first().is_some_and(|one| right.iter().any(|two| differ(one, two)));
+                Ok(first || right.first().is_some_and(|two| left.iter().any(|one| differ(one, two))))
+            }
+        }
+    }
+
+    /// Whether two values are equal: users and resources by identity, exactly. `None` if one has no text to compare.
+    fn equal(&self, one: &Value<'e>, two: &Value<'e>, strict: bool) -> Option<bool> {
+        match (one, two) {
+            (Value::User(one), Value::User(two)) => Some(one == two),
+            (Value::Resource(one), Value::Resource(two)) => Some(one == two),
+            (Value::User(_), Value::Resource(_)) | (Value::Resource(_), Value::User(_)) => Some(false),
+            (Value::Text(_), _) | (_, Value::Text(_)) => Some(same(strict, &self.text_of(one)?, &self.text_of(two)?)),
+        }
+    }
+}
+
+fn all_texts<'v>(values: &'v [Value<'_>]) -> Option<Vec<&'v str>> {
+    let text = |value: &'v Value<'_>| if let Value::Text(text) = value { Some(&**text) } else { None };
+    values.iter().map(text).collect()
+}
+
+fn meet(left: &[&str], right: &[&str], strict: bool) -> bool {
+    if strict {
+        let right: HashSet<_> = right.iter().collect();
+        return left.iter().any(|text| right.contains(text));
+    }
+    let right: HashSet<_> = right.iter().map(|text| folded(text)).collect();
+    left.iter().any(|text| right.contains(&folded(text)))
+}

@@ -1,0 +1,169 @@
+//! The rules of a tenant, found by type, action and what the requester has.
+//!
+//! A rule is listed for each action under each type that its filter names, or under every type. If its condition can hold
+//! only for requesters that have a certain group, role, id or directory (a *guard*), it is listed under that, and nobody else ever
+//! looks at it. What is found so is only a candidate: filter, context and condition are always checked whole.
+
+use std::collections::HashMap;
+
+use super::condition::{Node, Test, folded};
+use super::details::{Details, Names};
+use super::principal::Principal;
+use super::tenant::{NONE, at};
+use crate::action::Action;
+use crate::bits::Set;
+use crate::hash::{IdMap, Keyed};
+use crate::request::Subject;
+use crate::rule::Sides;
+use crate::rule::filter::Filter;
+
+/// A rule that can be evaluated.
+#[derive(Debug)]
+pub(crate) struct CompiledRule {
+    pub(crate) name: Box<str>,
+    pub(crate) disabled: bool,
+    pub(crate) filter: Filter,
+    pub(crate) actions: Set<Action>,
+    pub(crate) sides: Sides,
+    pub(crate) condition: Node,
+}
+
+/// What a guard asks the requester for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Trait {
+    Group,
+    Role,
+    Id,
+    Directory,
+}
+
+/// Guards by their text in lower case.
+#[derive(Debug, Default)]
+pub(crate) struct Guards {
+    pub(super) groups: IdMap<Box<str>, u32>,
+    pub(super) roles: IdMap<Box<str>, u32>,
+    pub(super) ids: IdMap<Box<str>, u32>,
+    pub(super) directories: IdMap<Box<str>, u32>,
+    pub(super) count: u32,
+}
+
+impl Guards {
+    fn of(&self, what: Trait) -> &IdMap<Box<str>, u32> {
+        match what {
+            Trait::Group => &self.groups,
+            Trait::Role => &self.roles,
+            Trait::Id => &self.ids,
+            Trait::Directory => &self.directories,
+        }
+    }
+
+    /// The guard that a text satisfies, if some rule has it.
+    pub(super) fn find(&self, what: Trait, text: &str) -> Option<u32> {
+        let guards = self.of(what);
+        if guards.is_empty() { None } else { guards.get(&*folded(text)).copied() }
+    }
+}
+
+/// Rules for one action under one type, or under every type.
+#[derive(Debug, Default)]
+pub(crate) struct Bucket {
+    /// For whoever asks.
+    pub(super) open: Vec<u32>,
+    /// For whoever has the guard, sorted.
+    pub(super) guarded: Vec<(u32, u32)>,
+    /// For the resource of that id.
+    pub(super) by_id: IdMap<Box<str>, Vec<u32>>,
+}
+
+impl Bucket {
+    fn guarded_by(&self, guard: u32) -> impl Iterator<Item = u32> {
+        let from = self.guarded.partition_point(|(one, _)| *one < guard);
+        let rest = self.guarded.get(from..).unwrap_or_default();
+        rest.iter().take_while(move |(one, _)| *one == guard).map(|(_, rule)| *rule)
+    }
+
+    fn for_id(&self, id: Option<&str>) -> &[u32] {
+        if self.by_id.is_empty() {
+            return &[];
+        }
+        id.and_then(|id| self.by_id.get(id)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// All rules of a tenant.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// In the order of the policy, those of personas first.
+    pub(crate) all: Vec<CompiledRule>,
+    pub(super) buckets: HashMap<(u32, Action), Bucket, Keyed>,
+    /// The types that filters name.
+    pub(super) types: IdMap<Box<str>, u32>,
+    /// The same by the tenant's own numbers of types.
+    pub(super) stored_types: Vec<u32>,
+    pub(super) guards: Guards,
+    /// The guards that users and groups of the policy satisfy, by number.
+    pub(super) user_guards: Vec<Box<[u32]>>,
+    pub(super) group_guards: Vec<Box<[u32]>>,
+    pub(crate) facts: Vec<Test>,
+    pub(crate) names: Names,
+    pub(crate) details: Details,
+}
+
+impl Rules {
+    /// The guards that a requester satisfies.
+    pub(crate) fn guards_of(&self, principal: &Principal<'_>, subject: &Subject) -> Vec<u32> {
+        let mut guards = Vec::new();
+        let Some(id) = subject.user_id().filter(|_| self.guards.count > 0) else { return guards };
+        match at(&self.user_guards, principal.user) {
+            Some(known) => guards.extend_from_slice(known),
+            None => guards.extend(self.guards.find(Trait::Id, id)),
+        }
+        for group in subject.token_groups() {
+            guards.extend(self.guards.find(Trait::Group, group));
+        }
+        for group in principal.token_group_numbers() {
+            guards.extend(at(&self.group_guards, group).into_iter().flatten());
+        }
+        guards.sort_unstable();
+        guards.dedup();
+        guards
+    }
+
+    /// The number of a type, of the tenant's own or by name.
+    pub(crate) fn type_number(&self, stored: u32, name: &str) -> u32 {
+        let number = if stored == NONE { self.types.get(name) } else { at(&self.stored_types, stored) };
+        number.copied().unwrap_or(NONE)
+    }
+
+    fn buckets(&self, type_number: u32, action: Action) -> impl Iterator<Item = &Bucket> + use<'_> {
+        let own = if type_number == NONE { None } else { self.buckets.get(&(type_number, action)) };
+        own.into_iter().chain(self.buckets.get(&(NONE, action)))
+    }
+
+    /// Whether any rule could grant the action on a resource of the type: if not, none does.
+    pub(crate) fn may_grant(&self, type_number: u32, action: Action, guards: &[u32]) -> bool {
+        self.buckets(type_number, action).any(|bucket| {
+            !bucket.open.is_empty()
+                || !bucket.by_id.is_empty()
+                || guards.iter().any(|guard| bucket.guarded_by(*guard).next().is_some())
+        })
+    }
+
+    /// The rules that could grant the action on this resource; one may come twice.
+    pub(crate) fn candidates<'r, 'g>(
+        &'r self,
+        type_number: u32,
+        id: Option<&'g str>,
+        action: Action,
+        guards: &'g [u32],
+    ) -> impl Iterator<Item = &'r CompiledRule> + use<'r, 'g>
+    where
+        'r: 'g,
+    {
+        let numbers = self.buckets(type_number, action).flat_map(move |bucket| {
+            let guarded = guards.iter().flat_map(|guard| bucket.guarded_by(*guard));
+            bucket.open.iter().chain(bucket.for_id(id)).copied().chain(guarded)
+        });
+        numbers.filter_map(|number| at(&self.all, number))
+    }
+}
