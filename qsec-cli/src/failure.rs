@@ -1,5 +1,6 @@
 //! What a command that did not succeed says: a stable code, a sentence, and what else helps.
 
+use qsec::authz::PolicyError;
 use qsec::crypto::{KeyError, OpenError, SealError, Stopped};
 use qsec::{Error, Fault};
 use serde_json::{Map, Value};
@@ -109,7 +110,10 @@ fn sentence(error: &Error) -> String {
 
 /// What a machine would otherwise have to read out of the sentence: a place in a file, or who stopped a key.
 fn members(error: &Error) -> Vec<(&'static str, Value)> {
-    if let Error::Policy(error) = error {
+    if let Error::Policy(PolicyError::BadRule(flaw)) = error {
+        let [line, column] = [flaw.line(), flaw.column()].map(Value::from);
+        vec![("tenant", flaw.tenant().into()), ("rule", flaw.rule().into()), ("line", line), ("column", column)]
+    } else if let Error::Policy(error) = error {
         error.flaw().map(flaw).unwrap_or_default()
     } else if let Error::Request(error) = error {
         flaw(error.flaw())

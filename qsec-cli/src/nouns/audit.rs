@@ -1,7 +1,6 @@
 //! `qsec audit`
 
 mod append;
-mod draft;
 mod prove;
 mod schema;
 mod tail;

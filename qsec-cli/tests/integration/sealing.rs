@@ -31,8 +31,9 @@ fn the_worked_example_opens() {
     let piped = room.feed(&open(&["--context", "table=orders", "--context", "row=17"]), unhex(WORKED)).is(0);
     assert_eq!(piped.stdout, b"hello");
     assert!(room.feed(&open(&[]), unhex(EMPTY)).is(0).stdout.is_empty());
-    // The compact suite is recognised; this version does not open it, and says so.
-    room.feed_json(&open(&BOUND), unhex(COMPACT)).fails(2, "unsupported_suite");
+    for more in [&[][..], &["--stream"], &["--format", "compact-uncommitted"]] {
+        assert_eq!(room.feed(&open(&[&BOUND[..], more].concat()), unhex(COMPACT)).is(0).stdout, b"hello", "{more:?}");
+    }
 }
 
 #[test]
@@ -277,4 +278,35 @@ fn standard_input_goes_to_the_spool_as_ciphertext_only() {
     let run = room.feed(&open(&[&BOUND[..], &["--spool-dir", "spool"]].concat()), unhex(WORKED)).is(0);
     assert_eq!(run.stdout, b"hello");
     assert!(crate::support::names(&room.path("spool")).is_empty());
+}
+
+#[test]
+fn the_compact_format_is_small_says_that_it_does_not_commit_and_has_a_limit() {
+    let room = room();
+    let seal = ["seal", "--raw-key", "k", "--format", "compact-uncommitted"];
+    let made = room.feed_json(&[&seal[..], &["--out", "small"]].concat(), "hello").is(0).answer();
+    assert_eq!(
+        (&made["suite"], &made["committing"], &made["sealed_bytes"]),
+        (&"xaes-256-gcm".into(), &false.into(), &51.into())
+    );
+    assert_eq!(room.run(&["open", "--raw-key", "k", "--in", "small", "--out", "plain"]).is(0).status, 0);
+    assert_eq!(room.read("plain"), b"hello");
+    room.json(&["open", "--raw-key", "k", "--in", "small", "--format", "native"]).is(2).error();
+    room.json(&["open", "--raw-key", "k", "--in", "worked", "--format", "compact-uncommitted"]).is(2).error();
+    let sealed = room.read("small");
+    for at in 6..sealed.len() {
+        let mut flipped = sealed.clone();
+        flipped[at] ^= 1;
+        room.feed_json(&["open", "--raw-key", "k"], flipped).fails(1, "not_opened");
+    }
+    room.feed_json(&["open", "--raw-key", "k"], &sealed[..50]).fails(1, "not_opened");
+    let most = vec![7; 1 << 20];
+    let sealed = room.feed(&seal, &most).is(0).stdout;
+    assert!(room.feed(&["open", "--raw-key", "k"], sealed).is(0).stdout == most);
+    room.feed_json(&[&seal[..], &["--out", "large"]].concat(), vec![7; (1 << 20) + 1])
+        .fails(2, "too_large_for_compact");
+    room.feed_json(&seal, vec![7; 1 << 23]).fails(2, "too_large_for_compact");
+    room.feed_json(&["open", "--raw-key", "k"], [unhex(COMPACT), vec![0; 4 << 20]].concat())
+        .fails(2, "budget_exceeded");
+    assert_eq!(room.names(), ["k", "plain", "small", "worked"]);
 }

@@ -48,8 +48,17 @@ fn compare(expect: &Value, status: i32, answer: &Value) -> Result<(), String> {
 }
 
 #[test]
-fn decisions_filters_findings_and_differences() {
-    run_all("roles-and-spaces.json", 60, |policies, case| {
+fn roles_and_spaces() {
+    questions("roles-and-spaces.json", 60);
+}
+
+#[test]
+fn security_rules() {
+    questions("rules.json", 50);
+}
+
+fn questions(name: &str, least: usize) {
+    run_all(name, least, |policies, case| {
         let room = Room::new();
         let policy = |value: &Value| value.as_str().map_or(value, |name| &policies[name]).to_string();
         room.write("policy.json", policy(&case["policy"]));

@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
-use qsec::audit::{Receipt, Tree};
+use qsec::audit::{Draft, Receipt, Tree};
 use qsec::{Deployment, Tenant};
 use serde_json::{Value, json};
 
-use super::draft;
 use crate::failure::Failure;
-use crate::nouns::Session;
 use crate::nouns::bytes::Input;
+use crate::nouns::{Session, operator};
 use crate::{Exit, files, home, moment};
 
 /// Most bytes of a line.
@@ -63,7 +62,8 @@ impl Append {
             let Some(line) = next_line(&mut reader, &input.name).map_err(placed)? else { break };
             // The pipe may have been open for hours: each event has its own time.
             let now = moment::changing(None)?;
-            let event = draft::read(&line, now).map_err(placed)?;
+            let event = Draft::parse_line(&line, operator())
+                .map_err(|error| placed(Failure::misuse(error.code(), error.to_string())))?;
             let receipt = write(deployment, tenant.as_ref(), event, now).await.map_err(placed)?;
             if self.receipts {
                 say(&receipt)?;
@@ -119,9 +119,9 @@ fn next_line(reader: &mut impl BufRead, name: &Path) -> Result<Option<String>, F
     }
     let line = line.strip_suffix(b"\n").unwrap_or(&line);
     if line.len() > MAX_LINE_BYTES {
-        return Err(Failure::misuse("draft_malformed", format!("it has more than {MAX_LINE_BYTES} bytes")));
+        return Err(Failure::misuse("too_long", format!("it has more than {MAX_LINE_BYTES} bytes")));
     }
-    let text = std::str::from_utf8(line).map_err(|_| Failure::misuse("draft_malformed", "it is not UTF-8"))?;
+    let text = std::str::from_utf8(line).map_err(|_| Failure::misuse("not_json", "it is not UTF-8"))?;
     Ok(Some(text.to_owned()))
 }
 

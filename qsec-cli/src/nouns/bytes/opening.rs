@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use qsec::crypto::{Context, OpenError, TenantKey};
+use qsec::crypto::{Context, OpenError, TenantKey, inspect};
 use serde_json::json;
 
+use super::compact::{self, is_compact};
 use super::range::ByteRange;
-use super::{BUFFER_BYTES, Input, Open, Reader, is_named, progress};
+use super::{BUFFER_BYTES, Format, Input, Open, Reader, is_named, progress};
 use crate::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Existing, Sink};
@@ -24,6 +25,10 @@ pub(crate) async fn run(open: Open, session: &Session<'_>) -> Result<Exit, Failu
     let mut header = Vec::new();
     let read = (&mut input.reader).take(HEADER_BYTES).read_to_end(&mut header);
     read.map_err(|error| files::unreadable(&input.name, &error))?;
+    let insists = open.format.is_some_and(|format| (format == Format::CompactUncommitted) != is_compact(&header));
+    if insists && inspect(&header, None).is_ok() {
+        return Err(Failure::misuse("unsupported_suite", "these bytes are not of the format that `--format` names"));
+    }
     let held = open.binding.key.to_open(&header, session, now).await?;
     let job = Job { key: held.key.clone(), context, header, name: input.name.clone() };
     let outcome = job.run(&open, input, session);
@@ -48,6 +53,11 @@ impl Job {
     fn run(&self, open: &Open, input: Input, session: &Session<'_>) -> Result<u64, Failure> {
         let mut sink = Sink::open(open.out.as_deref(), Existing::Replace)?;
         let written = match open.range {
+            None if is_compact(&self.header) => {
+                let plain = compact::open(&self.header, input, &self.key, &self.context)?;
+                sink.write_all(&plain).map_err(|error| sink.unwritable(&error))?;
+                Ok(u64::try_from(plain.len()).unwrap_or(u64::MAX))
+            }
             Some(range) => self.range(input, range, &mut sink),
             None if sink.is_file() => self.to_file(input, &mut sink, session),
             None if open.stream => self.stream(input, &mut sink),
