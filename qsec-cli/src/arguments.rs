@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::moment::parse_time;
 use crate::nouns::{audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, tenant, token};
 
 /// Tenant encryption, identity, authorization, trust zones and a provable audit log.
 #[derive(Debug, Parser)]
-#[command(name = "qsec", version, max_term_width = 110, propagate_version = true)]
+#[command(name = "qsec", version, max_term_width = 110, disable_help_flag = true)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -22,19 +22,28 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The deployment's folder (default: ./qsec-home)
-    #[arg(long, global = true, value_name = "DIR", env = "QSEC_HOME")]
+    /// Print help
+    #[arg(short, long, global = true, action = ArgAction::HelpShort)]
+    help: Option<bool>,
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "QSEC_HOME",
+        hide_env = true,
+        help = "The deployment's folder (default: $QSEC_HOME, else ./qsec-home)"
+    )]
     pub(crate) home: Option<PathBuf>,
     /// Answer with one JSON object on one line
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Use this time instead of the clock, where something is only checked (RFC 3339 or Unix seconds)
+    /// For checks, the time instead of the clock: RFC 3339 or Unix seconds
     #[arg(long, global = true, value_name = "TIME", value_parser = parse_time)]
     pub(crate) now: Option<SystemTime>,
-    /// The file of the internal KMS's root key, where it is not kept beside the deployment
+    /// The root key of the internal KMS, if it is not kept beside the deployment
     #[arg(long, global = true, value_name = "FILE", conflicts_with = "passphrase_file")]
     pub(crate) root_key: Option<PathBuf>,
-    /// The file of the passphrase that the root key comes from
+    /// The passphrase of which the root key is made, if it is
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
 }

@@ -47,6 +47,12 @@ impl Failure {
         self
     }
 
+    /// The same, placed in an input of many lines, of which so many before it were accepted.
+    pub(crate) fn at_line(mut self, line: u64, accepted: usize) -> Self {
+        self.message = format!("line {line}: {}", self.message);
+        self.with("line", line).with("appended", accepted)
+    }
+
     pub(crate) fn code(&self) -> &str {
         &self.code
     }

@@ -1,5 +1,7 @@
 //! `qsec audit`
 
+mod append;
+mod draft;
 mod prove;
 mod schema;
 mod tail;
@@ -9,6 +11,7 @@ use std::time::SystemTime;
 
 use clap::Subcommand;
 use qsec::Deployment;
+use qsec::audit::ReadLogError;
 use serde_json::json;
 
 use super::Session;
@@ -21,6 +24,11 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 /// Verbs on the audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
+    /// Record events, one draft a line
+    #[command(
+        after_help = "Example:\n  echo '{\"type\":\"app.opened\",\"data\":{\"app\":\"a-1\"}}' | qsec audit append --tenant acme"
+    )]
+    Append(append::Append),
     /// Verify the deployment's log, or a proof without any deployment
     #[command(after_help = "Example:\n  qsec audit verify")]
     Verify(verify::Verify),
@@ -49,6 +57,7 @@ pub(crate) enum Audit {
 
 pub(crate) async fn run(verb: Audit, session: &Session<'_>) -> Result<Exit, Failure> {
     match verb {
+        Audit::Append(append) => append.run(session).await,
         Audit::Verify(verify) => verify.run(session).await,
         Audit::Prove(prove) => prove.run(session).await,
         Audit::Key { tenant } => key(&tenant, session).await,
@@ -68,4 +77,10 @@ async fn key(tenant: &str, session: &Session<'_>) -> Result<Exit, Failure> {
 
 async fn key_of(deployment: &Deployment, tenant: &str, now: SystemTime) -> Result<String, Failure> {
     Ok(deployment.tenant_for_operator(tenant).await?.verifier_key(now).await?.to_string())
+}
+
+/// A log that cannot be read now, or that is damaged where it was read.
+fn unreadable(error: &ReadLogError) -> Failure {
+    let exit = if error.code() == "audit_unavailable" { Exit::Unavailable } else { Exit::No };
+    Failure::new(exit, error.code(), error.to_string())
 }

@@ -167,14 +167,14 @@ fn refused_proofs(room: &Room, verify: &[&str]) {
     for (number, line) in proof.lines().enumerate().filter(|(_, line)| line.len() > 3) {
         let at = line.len() / 2;
         let other = if line.as_bytes()[at] == b'A' { "B" } else { "A" };
-        let changed: Vec<String> = proof
-            .lines()
-            .enumerate()
-            .map(|(each, text)| match each == number {
-                true => format!("{}{other}{}", &text[..at], &text[at + 1..]),
-                false => text.to_owned(),
-            })
-            .collect();
+        let changed: Vec<String> =
+            proof
+                .lines()
+                .enumerate()
+                .map(|(each, text)| {
+                    if each == number { format!("{}{other}{}", &text[..at], &text[at + 1..]) } else { text.to_owned() }
+                })
+                .collect();
         room.write("e1.tlog-proof", changed.join("\n") + "\n");
         assert_eq!(room.json(verify).is(1).answer()["verdict"], "tampered", "line {number} changed");
     }
@@ -254,4 +254,80 @@ fn the_catalogue_has_every_type_with_its_schema() {
     assert_eq!(one["ocsf"], json!({"class_uid": 3004, "activity_id": 9}));
     room.json(&["audit", "schema", "key.melted"]).fails(1, "no_such_type");
     assert!(room.run(&["audit", "schema"]).is(0).text().contains("key.disabled"));
+}
+
+const DRAFT: &str =
+    r#"{"type":"app.opened","subject":"app/a-1","actor":{"id":"u-7","type":"user"},"data":{"app":"a-1"}}"#;
+
+#[test]
+fn appended_events_are_in_the_tree_and_have_receipts() {
+    let room = Room::with_acme();
+    let before = events(&room, &["--tenant", "acme"]).len();
+    let lines = format!("{DRAFT}\n{}\n", DRAFT.replace("a-1", "a-2"));
+    let answer = room.feed_json(&["audit", "append", "--tenant", "acme"], &lines).is(0).answer();
+    assert_eq!((&answer["appended"], &answer["tree_size"]), (&json!(2), &json!(before + 2)));
+    let receipts = answer["receipts"].as_array().unwrap();
+    assert!(receipts.iter().all(|receipt| receipt.as_object().unwrap().keys().eq(["id", "tenant", "index", "commit"])));
+    let stored = events(&room, &["--tenant", "acme", "--type", "app."]);
+    assert_eq!((stored.len(), &stored[1]["id"], &stored[1]["data"]["app"]), (2, &receipts[1]["id"], &json!("a-2")));
+    assert_eq!((&stored[0]["actorid"], &stored[0]["actortype"]), (&json!("u-7"), &json!("user")));
+    // Without a last line end, from a file, into the deployment's tree, by the operator.
+    room.write("draft", r#"{"type":"coffee.brewed"}"#);
+    let run = room.json(&["audit", "append", "--deployment", "--receipts", "--in", "draft"]).is(0);
+    assert_eq!((&run.answer()["tenant"], run.text().lines().count()), (&Value::Null, 1));
+    assert_eq!(events(&room, &["--type", "coffee."])[0]["actorid"], "cli");
+    let none = room.feed_json(&["audit", "append", "--tenant", "acme"], "").is(0).answer();
+    assert_eq!((&none["appended"], &none["tree_size"]), (&json!(0), &json!(before + 2)));
+    assert_eq!(room.json(&["audit", "verify"]).is(0).answer()["verdict"], "intact");
+}
+
+#[test]
+fn a_wrong_draft_stops_at_its_line() {
+    let room = Room::with_acme();
+    let append = ["audit", "append", "--tenant", "acme"];
+    let long = format!(r#"{{"type":"a.b","subject":"{}"}}"#, "x".repeat(65_536));
+    for (wrong, code) in [
+        ("nonsense", "draft_malformed"),
+        ("", "draft_malformed"),
+        (r#"{"type":"a.b","surprise":1}"#, "draft_malformed"),
+        (r#"{"type":"a.b","type":"a.c"}"#, "draft_malformed"),
+        (r#"{"type":"app.opened","data":{"sheet":"s"}}"#, "schema_mismatch"),
+        (r#"{"type":"app.opened","time":"2126-01-01T00:00:00Z"}"#, "draft_malformed"),
+        (r#"{"type":"app.opened","outcome":"denied"}"#, "draft_malformed"),
+        (&long, "draft_malformed"),
+    ] {
+        let before = events(&room, &["--tenant", "acme", "--type", "app."]).len();
+        let error = room.feed_json(&append, format!("{DRAFT}\n{wrong}\n{DRAFT}\n")).fails(2, code);
+        assert_eq!((&error["line"], &error["appended"]), (&json!(2), &json!(1)), "{error}");
+        assert_eq!(events(&room, &["--tenant", "acme", "--type", "app."]).len(), before + 1, "{wrong}");
+    }
+    room.feed_json(&append, b"\xff\n").fails(2, "draft_malformed");
+    room.feed_json(&["audit", "append", "--tenant", "nobody"], DRAFT).fails(1, "tenant_not_found");
+    room.feed_json(&["audit", "append"], DRAFT).fails(2, "usage");
+    room.json(&["tenant", "deactivate", "acme", "--confirm", "Acme Ltd"]).is(0);
+    room.feed_json(&append, DRAFT).fails(1, "tenant_inactive");
+}
+
+#[test]
+fn a_receipt_is_only_given_for_what_is_on_disk() {
+    use std::io::{BufRead, BufReader, Write};
+    let room = Room::with_acme();
+    let mut command = room.command(&["--json", "audit", "append", "--tenant", "acme", "--receipts"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        writeln!(stdin, "{DRAFT}").unwrap();
+        let receipt: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        ids.push(receipt["id"].clone());
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let stored: Vec<Value> =
+        events(&room, &["--tenant", "acme", "--type", "app."]).iter().map(|event| event["id"].clone()).collect();
+    assert_eq!(stored, ids);
+    // What was killed is taken up again, and nothing counts as tampering.
+    room.feed_json(&["audit", "append", "--tenant", "acme"], DRAFT).is(0);
+    assert_eq!(room.json(&["audit", "verify"]).is(0).answer()["verdict"], "intact");
 }

@@ -207,6 +207,7 @@ fn a_command_waits_for_another_one() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "patience is measured")]
 fn a_command_that_waited_in_vain_says_busy() {
     let room = Room::with_acme();
     let lock = fs::File::options().write(true).open(room.path("qsec-home/lock")).unwrap();

@@ -39,11 +39,12 @@ fn before(verb: &str) -> &'static str {
 
 #[test]
 fn each_example_works_as_typed() {
-    let verbs = verbs();
+    let template = prepared();
     let mut failures = Vec::new();
-    for verb in verbs {
+    for verb in verbs() {
         let words: Vec<&str> = verb.iter().map(String::as_str).collect();
-        let room = prepared();
+        let room = Room::new();
+        room.shell(&format!("cp -a {}/. .", template.path("").display())).is(0);
         let help = room.run(&[&words[..], &["--help"]].concat()).is(0);
         let (_, example) = help.text().rsplit_once("Example:\n").unwrap();
         let client =

@@ -9,6 +9,7 @@ use crate::support::{Room, Run};
 /// Longer than any of these inputs may take in a debug build on a busy machine.
 const LONG: Duration = Duration::from_secs(30);
 
+#[expect(clippy::disallowed_methods, reason = "a bound on time is measured")]
 fn quick<T>(what: &str, work: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let done = work();

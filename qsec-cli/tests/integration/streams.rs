@@ -61,7 +61,12 @@ fn memory_is_bounded_whatever_the_length() {
 #[test]
 fn a_pipe_is_sealed_and_opened_in_bounded_memory() {
     let (room, plain) = room(LONG);
-    let mut child = room.command(&["seal", "--raw-key", "k", "--out", "sealed"]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut child = room
+        .command(&["seal", "--raw-key", "k", "--out", "sealed"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&plain).unwrap();
     drop(stdin);
@@ -155,7 +160,7 @@ fn a_range_of_a_changed_file_is_refused_only_where_it_is_changed() {
 fn a_killed_command_leaves_no_output_under_its_name() {
     let (room, _) = room(0);
     let mut child = room.command(&["seal", "--raw-key", "k", "--out", "sealed"]).stdin(Stdio::piped()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(&[7; 1 << 20]).unwrap();
+    child.stdin.as_mut().unwrap().write_all(&vec![7; 1 << 20]).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!room.path("sealed").exists());

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use qsec::audit::{ReadLogError, Tree};
+use qsec::audit::Tree;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::unreadable;
 use crate::failure::Failure;
 use crate::files::{self, Existing, Sink};
 use crate::nouns::Session;
@@ -132,9 +133,4 @@ impl Tail {
         let text = serde_json::to_vec(&cursor).map_err(|error| Failure::internal(error.to_string()))?;
         Sink::open(Some(path), Existing::Replace)?.put(&text)
     }
-}
-
-fn unreadable(error: &ReadLogError) -> Failure {
-    let exit = if error.code() == "audit_unavailable" { Exit::Unavailable } else { Exit::No };
-    Failure::new(exit, error.code(), error.to_string())
 }
