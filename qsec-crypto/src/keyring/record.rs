@@ -106,6 +106,42 @@ impl WrappingRole {
     }
 }
 
+/// One KMS key: where it is and how it is called there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KmsKey {
+    pub(crate) provider: String,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) key_id: KeyId,
+}
+
+/// KMS keys of one provider in their order of use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KmsKeys {
+    pub(crate) provider: String,
+    /// The first is primary, the others are replicas in their order.
+    #[serde(with = "key_ids")]
+    pub(crate) key_ids: Vec<KeyId>,
+    pub(crate) endpoint: Option<String>,
+}
+
+impl KmsKeys {
+    /// Each key, in the order of use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = KmsKey> {
+        self.key_ids.iter().map(|key_id| self.key(key_id))
+    }
+
+    pub(crate) fn key(&self, key_id: &KeyId) -> KmsKey {
+        KmsKey { provider: self.provider.clone(), endpoint: self.endpoint.clone(), key_id: key_id.clone() }
+    }
+
+    /// Where a key stands in the order; `None` if it is not one of them.
+    pub(crate) fn role(&self, key: &KmsKey) -> Option<WrappingRole> {
+        let place = self.iter().position(|own| own == *key)?;
+        Some(if place == 0 { WrappingRole::Primary } else { WrappingRole::Replica })
+    }
+}
+
 /// Which KMS keys a tenant's keys are under, and the tenant's own state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -162,6 +198,9 @@ pub(crate) struct Wrapping {
     pub(crate) provider: String,
     #[serde(with = "key_id")]
     pub(crate) key_id: KeyId,
+    /// Where the provider is reached, if not at its usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) endpoint: Option<String>,
     pub(crate) role: WrappingRole,
     #[serde(with = "bytes")]
     pub(crate) blob: Vec<u8>,
@@ -169,7 +208,26 @@ pub(crate) struct Wrapping {
     pub(crate) verified: SystemTime,
 }
 
+impl Wrapping {
+    /// The KMS key it is under.
+    pub(crate) fn key(&self) -> KmsKey {
+        KmsKey { provider: self.provider.clone(), endpoint: self.endpoint.clone(), key_id: self.key_id.clone() }
+    }
+}
+
+impl VersionRecord {
+    /// Its wrapping under a KMS key.
+    pub(crate) fn wrapping(&self, key: &KmsKey) -> Option<&Wrapping> {
+        self.wrappings.iter().find(|wrapping| wrapping.key() == *key)
+    }
+}
+
 impl Binding {
+    /// The KMS keys that are in use.
+    pub(crate) fn keys(&self) -> KmsKeys {
+        KmsKeys { provider: self.provider.clone(), key_ids: self.key_ids.clone(), endpoint: self.endpoint.clone() }
+    }
+
     /// What stops the tenant's key, by its own state.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         let state = self.state.stopped()?;
@@ -280,6 +338,7 @@ mod tests {
                 id: "w1".to_owned(),
                 provider: "aws".to_owned(),
                 key_id: KeyId::new("arn:aws:kms:eu-central-1:111122223333:key/mrk-1").unwrap(),
+                endpoint: None,
                 role: WrappingRole::Primary,
                 blob: vec![1, 2, 3, 4],
                 verified: time,

@@ -1,7 +1,9 @@
 //! The crate from outside, as its users see it.
 
+mod cache;
+mod clock;
 mod conformance;
-mod faults;
+mod flight;
 mod keyring;
 mod local_kms;
 mod model;
