@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use crate::header::Header;
@@ -21,9 +22,11 @@ mod error;
 mod flight;
 mod guard;
 mod lifecycle;
+mod migration;
 mod providers;
 mod record;
 mod records;
+mod rewrap;
 mod timer;
 mod wrapping;
 
@@ -33,11 +36,13 @@ pub use error::KeyError;
 use flight::Flights;
 use guard::Guard;
 pub use lifecycle::Rotation;
+pub use migration::Migration;
 use providers::Providers;
 use record::VersionRecord;
-pub use record::{TenantKeyState, VersionState, WrappingRole};
+pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
 use records::Snapshot;
+pub use rewrap::Rewrap;
 pub use timer::Timer;
 use wrapping::Unwrapped;
 
@@ -93,6 +98,8 @@ struct Core {
     guard: Arc<Guard>,
     observer: Arc<dyn Observer>,
     failover_on_terminal: bool,
+    /// The KMS calls made, for the verbs that tell their cost.
+    calls: Arc<AtomicU64>,
 }
 
 /// How a load ended, for all who wait for it.
@@ -132,6 +139,7 @@ impl Keyring {
             guard: Arc::new(Guard::new(None, Arc::new(()))),
             observer: Arc::new(()),
             failover_on_terminal: false,
+            calls: Arc::default(),
         };
         Self { core, flights: Flights::new(guard::TOTAL.min(DEFAULT_BOUND)) }
     }

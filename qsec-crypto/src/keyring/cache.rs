@@ -278,6 +278,13 @@ impl Cache {
         state.epoch = state.epoch.wrapping_add(1);
     }
 
+    /// The records were changed in a way that stops no key: loads under way begin again.
+    pub(super) fn renew_records(&self) {
+        let mut state = self.state();
+        state.records = None;
+        state.epoch = state.epoch.wrapping_add(1);
+    }
+
     /// The records say that a version is retired: keeps its keys that are out from sealing.
     pub(super) fn follow_retired(&self, place: &Place) {
         if let Some(lock) = self.state().locks.get(place) {

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::keyring::migration::Migration;
 use crate::keyring::record::{Binding, TenantKeyState, VersionRecord, VersionState, Wrapping, WrappingRole};
 use crate::keyring::records::Snapshot;
 use crate::keyring::{KeyError, Keyring};
@@ -31,6 +32,8 @@ pub struct KeyringDescription {
     pub deletion_date: Option<SystemTime>,
     /// What the KMS answers for each of its keys, in the order of `key_ids`.
     pub kms: Vec<KmsKeyAnswer>,
+    /// The move to other KMS keys that is under way.
+    pub migration: Option<Migration>,
     /// Every version of every purpose, by purpose and number.
     pub versions: Vec<VersionDescription>,
 }
@@ -62,6 +65,7 @@ pub struct VersionDescription {
     /// Under which KMS keys it is.
     pub wrappings: Vec<WrappingDescription>,
     /// Under which KMS keys of the binding it is not, because they did not answer when it was made.
+    /// Filled by [`Keyring::rewrap`].
     pub missing: Vec<KeyId>,
 }
 
@@ -126,6 +130,7 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
         created: binding.created,
         deletion_date: binding.deletion_date.or_else(|| kms.iter().find_map(|answer| answer.deletion_date)),
         kms,
+        migration: Migration::of(records),
         versions: versions.collect(),
     }
 }

@@ -2,6 +2,7 @@
 //! answer, and never believed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use subtle::ConstantTimeEq;
@@ -45,6 +46,15 @@ pub(crate) struct Guard {
     breakers: Breakers,
 }
 
+/// The KMS key that is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) kms: &'a dyn Kms,
+    pub(crate) key: &'a KmsKey,
+    /// Counts the calls that are made.
+    pub(crate) calls: &'a AtomicU64,
+}
+
 /// One wrapped key, and how to know it again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WrappedKey<'a> {
@@ -69,13 +79,13 @@ impl Guard {
     /// Wraps a key and answers the blob, which is not believed until it was unwrapped again.
     pub(crate) async fn wrap(
         &self,
-        kms: &dyn Kms,
-        key: &KmsKey,
+        asked: Asked<'_>,
         secret: &SecretKey,
         context: &WrappingContext,
         now: SystemTime,
     ) -> Result<Vec<u8>, KmsError> {
-        let wrapped = self.call(key, context.tenant(), now, kms.wrap(&key.key_id, secret, context, now)).await;
+        let Asked { kms, key, .. } = asked;
+        let wrapped = self.call(asked, context.tenant(), now, kms.wrap(&key.key_id, secret, context, now)).await;
         let wrapped = wrapped.and_then(|wrapped| {
             let right = *wrapped.key_id() == key.key_id && (1..=MAX_BLOB_BYTES).contains(&wrapped.blob().len());
             if right { Ok(wrapped.into_blob()) } else { Err(KmsError::WrongKey { key_id: key.key_id.clone() }) }
@@ -87,13 +97,12 @@ impl Guard {
     /// Unwraps a key, and believes the KMS only if it is the one that was wrapped.
     pub(crate) async fn unwrap(
         &self,
-        kms: &dyn Kms,
-        key: &KmsKey,
+        asked: Asked<'_>,
         wrapped: WrappedKey<'_>,
         now: SystemTime,
     ) -> Result<SecretKey, KmsError> {
-        let WrappedKey { blob, context, .. } = wrapped;
-        let unwrapped = self.call(key, context.tenant(), now, kms.unwrap(&key.key_id, blob, context, now)).await;
+        let (Asked { kms, key, .. }, WrappedKey { blob, context, .. }) = (asked, wrapped);
+        let unwrapped = self.call(asked, context.tenant(), now, kms.unwrap(&key.key_id, blob, context, now)).await;
         let secret = unwrapped.and_then(|unwrapped| {
             verify(&unwrapped, key, wrapped).ok_or_else(|| KmsError::WrongKey { key_id: key.key_id.clone() })
         });
@@ -104,12 +113,12 @@ impl Guard {
     /// Asks what the KMS knows of a key.
     pub(crate) async fn describe(
         &self,
-        kms: &dyn Kms,
-        key: &KmsKey,
+        asked: Asked<'_>,
         tenant: &TenantId,
         now: SystemTime,
     ) -> Result<KmsKeyDescription, KmsError> {
-        let described = self.call(key, tenant, now, kms.describe(&key.key_id, now)).await?;
+        let Asked { kms, key, .. } = asked;
+        let described = self.call(asked, tenant, now, kms.describe(&key.key_id, now)).await?;
         let right = *described.key_id() == key.key_id;
         if right { Ok(described) } else { Err(KmsError::WrongKey { key_id: key.key_id.clone() }) }
     }
@@ -117,13 +126,15 @@ impl Guard {
     /// One call: only if the breaker lets it pass and the tenant has a place for it, and for as long as one may take.
     async fn call<T>(
         &self,
-        key: &KmsKey,
+        asked: Asked<'_>,
         tenant: &TenantId,
         now: SystemTime,
         call: BoxFuture<'_, Result<T, KmsError>>,
     ) -> Result<T, KmsError> {
+        let key = asked.key;
         let admitted = self.breakers.admit(key, now).map_err(|open| KmsError::Unavailable(open.into()))?;
         let place = self.bulkhead.enter(self.timer.as_ref()).await?;
+        asked.calls.fetch_add(1, Ordering::Relaxed);
         let answer = within(self.timer.as_ref(), CALL, call).await.unwrap_or_else(|| Err(timed_out(CALL)));
         drop(place);
         let change = match &answer {

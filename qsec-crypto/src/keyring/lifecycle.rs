@@ -56,6 +56,7 @@ impl Keyring {
             created: now,
             deletion_date: None,
             purposes: purposes.iter().map(|purpose| PurposeRecord { purpose: purpose.clone(), newest: 1 }).collect(),
+            migration: None,
             generation: 1,
         };
         self.core.records.write(&self.core.tenant, Some(&binding), &versions).await?;
@@ -236,7 +237,7 @@ impl Keyring {
 impl Core {
     pub(super) async fn destroy_all(&self, records: Snapshot) -> Result<Snapshot, KeyError> {
         let Snapshot { mut binding, versions } = records;
-        (binding.state, binding.deletion_date) = (TenantKeyState::Destroyed, None);
+        (binding.state, binding.deletion_date, binding.migration) = (TenantKeyState::Destroyed, None, None);
         binding.generation = next(binding.generation)?;
         let living = versions.values().filter(|record| record.state != VersionState::Destroyed);
         let rows = living.cloned().map(destroyed).collect::<Result<Vec<_>, _>>()?;

@@ -160,7 +160,73 @@ pub(crate) struct Binding {
     pub(crate) deletion_date: Option<SystemTime>,
     /// How many versions each purpose has. So a version cannot be taken away without the binding saying so.
     pub(crate) purposes: Vec<PurposeRecord>,
+    /// The move to other KMS keys that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) migration: Option<MigrationRecord>,
     pub(crate) generation: u64,
+}
+
+/// How far a move to other KMS keys has come.
+///
+/// ```
+/// assert_eq!(qsec_crypto::MigrationState::Switched.name(), "switched");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MigrationState {
+    /// The new KMS keys are recorded; nothing is wrapped yet.
+    Planned,
+    /// Some versions are under the new KMS keys as well.
+    Wrapping,
+    /// All are.
+    Verified,
+    /// The new KMS keys are in use; the wrappings under the old ones are kept.
+    Switched,
+    /// The wrappings under the old KMS keys are being deleted.
+    Cleaning,
+    /// It is over, and the new KMS keys are the only ones.
+    Done,
+    /// It was called off, and the old KMS keys are the only ones.
+    Aborted,
+}
+
+impl MigrationState {
+    /// The state as records and answers write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Wrapping => "wrapping",
+            Self::Verified => "verified",
+            Self::Switched => "switched",
+            Self::Cleaning => "cleaning",
+            Self::Done => "done",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    pub(crate) fn is_before_switch(self) -> bool {
+        self < Self::Switched
+    }
+}
+
+/// The move of a tenant's keys to other KMS keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MigrationRecord {
+    pub(crate) state: MigrationState,
+    /// Before the switch the KMS keys that the tenant moves to, after it those that it came from.
+    pub(crate) other: KmsKeys,
+    /// When the old KMS last said yes.
+    #[serde(with = "optional_time")]
+    pub(crate) asked: Option<SystemTime>,
+    pub(crate) keep_old_days: u32,
+    /// Until when the old wrappings are kept.
+    #[serde(with = "optional_time")]
+    pub(crate) keep_old_until: Option<SystemTime>,
+    pub(crate) versions_rewrapped: u32,
+    pub(crate) kms_calls: u64,
+    pub(crate) old_wrappings_removed: u64,
 }
 
 /// One purpose, and its newest version.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::kdf;
-use crate::keyring::guard::WrappedKey;
+use crate::keyring::guard::{Asked, WrappedKey};
 use crate::keyring::record::{Binding, KmsKey, KmsKeys, VersionRecord, VersionState, Wrapping, WrappingRole};
 use crate::keyring::{Core, KeyError};
 use crate::kms::{Kms, KmsError, KmsKeyDescription, KmsKeyState, WrappingContext};
@@ -12,19 +12,23 @@ use crate::observer::Event;
 use crate::secret::SecretKey;
 use crate::tenant::Purpose;
 
-/// What becomes of a KMS key that does not answer when a version is wrapped.
+/// What becomes of KMS keys under which a version is not, and which do not answer when it is wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     /// The whole fails.
     Refused,
     /// Another one is enough; a later rewrap fills the gap.
     FilledLater,
+    /// The whole fails, and what is wrapped already is left as it is.
+    FilledNow,
 }
 
 /// A key, and as of when all KMS keys that come before the one that answered had not said no.
 #[derive(Debug)]
 pub(super) struct Unwrapped {
     pub(super) secret: SecretKey,
+    /// Who answered.
+    pub(super) by: KmsKey,
     pub(super) as_of: SystemTime,
 }
 
@@ -37,7 +41,17 @@ impl Core {
         version: u32,
         now: SystemTime,
     ) -> Result<VersionRecord, KeyError> {
-        self.new_version(&binding.keys(), purpose, version, Missing::FilledLater, now).await
+        let (secret, mut record) = self.unwrapped_version(purpose, version, now)?;
+        self.wrap_under(&binding.keys(), &secret, &mut record, Missing::FilledLater, now).await?;
+        if let Some(migration) = &binding.migration
+            && migration.state.is_before_switch()
+        {
+            match self.wrap_under(&migration.other, &secret, &mut record, Missing::FilledLater, now).await {
+                // The migration will wrap it, or say why it cannot; making a version need not wait for that.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(record)
     }
 
     /// A new key version under KMS keys, each wrapping unwrapped again and compared before it is believed.
@@ -49,9 +63,20 @@ impl Core {
         missing: Missing,
         now: SystemTime,
     ) -> Result<VersionRecord, KeyError> {
+        let (secret, mut record) = self.unwrapped_version(purpose, version, now)?;
+        self.wrap_under(keys, &secret, &mut record, missing, now).await?;
+        Ok(record)
+    }
+
+    fn unwrapped_version(
+        &self,
+        purpose: &Purpose,
+        version: u32,
+        now: SystemTime,
+    ) -> Result<(SecretKey, VersionRecord), KeyError> {
         let secret = SecretKey::generate()?;
         let key_check = kdf::key_check(&secret, &self.tenant, purpose, version)?;
-        let mut record = VersionRecord {
+        let record = VersionRecord {
             tenant: self.tenant.clone(),
             purpose: purpose.clone(),
             version,
@@ -61,8 +86,7 @@ impl Core {
             wrappings: Vec::new(),
             generation: 1,
         };
-        self.wrap_under(keys, &secret, &mut record, missing, now).await?;
-        Ok(record)
+        Ok((secret, record))
     }
 
     /// Puts wrappings under these KMS keys beside those that are there, in place of any under the same key.
@@ -77,6 +101,9 @@ impl Core {
         let mut unavailable = None;
         let mut wrapped = false;
         for key in keys.iter() {
+            if missing == Missing::FilledNow && record.wrapping(&key).is_some() {
+                continue;
+            }
             match self.wrap_one(&key, keys.role(&key), secret, record, now).await {
                 Ok(wrapping) => {
                     record.wrappings.retain(|other| other.key() != key);
@@ -105,7 +132,8 @@ impl Core {
         now: SystemTime,
     ) -> Result<Wrapping, KmsError> {
         let (kms, context) = (self.kms(key)?, self.context(record));
-        let wrap = async || self.guard.wrap(kms.as_ref(), key, secret, &context, now).await;
+        let asked = Asked { kms: kms.as_ref(), key, calls: &self.calls };
+        let wrap = async || self.guard.wrap(asked, secret, &context, now).await;
         let blob = self.guard.retrying(|| Box::pin(wrap())).await?;
         let wrapping = Wrapping {
             id: new_id(record),
@@ -148,7 +176,7 @@ impl Core {
             let error = match self.ask(key, record, now).await {
                 Ok(Some(secret)) => {
                     self.failed_back(key);
-                    return Ok(Unwrapped { secret, as_of: self.as_of(keys, key, now) });
+                    return Ok(Unwrapped { secret, by: key.clone(), as_of: self.as_of(keys, key, now) });
                 }
                 Ok(None) => continue,
                 Err(error) => error,
@@ -184,11 +212,13 @@ impl Core {
     ) -> Result<SecretKey, KmsError> {
         let (key, context) = (wrapping.key(), self.context(record));
         let wrapped = WrappedKey { blob: &wrapping.blob, context: &context, key_check: &record.key_check };
-        self.guard.unwrap(self.kms(&key)?.as_ref(), &key, wrapped, now).await
+        let kms = self.kms(&key)?;
+        self.guard.unwrap(Asked { kms: kms.as_ref(), key: &key, calls: &self.calls }, wrapped, now).await
     }
 
     pub(super) async fn describe_key(&self, key: &KmsKey, now: SystemTime) -> Result<KmsKeyDescription, KmsError> {
-        self.guard.describe(self.kms(key)?.as_ref(), key, &self.tenant, now).await
+        let kms = self.kms(key)?;
+        self.guard.describe(Asked { kms: kms.as_ref(), key, calls: &self.calls }, &self.tenant, now).await
     }
 
     /// The KMS keys before the one that answered were found unavailable, some of them a while ago. What they would say

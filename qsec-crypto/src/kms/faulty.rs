@@ -75,6 +75,8 @@ struct Armed {
     fault: Fault,
     /// The key that fails, or all.
     key_id: Option<KeyId>,
+    /// How many calls pass before.
+    passing: u32,
     /// How often yet, or until healed.
     times: Option<u32>,
 }
@@ -99,12 +101,17 @@ impl<K: Kms> FaultyKms<K> {
 
     /// Fails every call with one key, or with any, until healed.
     pub fn fail(&self, key_id: Option<&KeyId>, fault: Fault) {
-        *self.armed() = Some(Armed { fault, key_id: key_id.cloned(), times: None });
+        *self.armed() = Some(Armed { fault, key_id: key_id.cloned(), passing: 0, times: None });
     }
 
     /// Fails the next calls, so many of them.
     pub fn fail_times(&self, times: u32, fault: Fault) {
-        *self.armed() = Some(Armed { fault, key_id: None, times: Some(times) });
+        *self.armed() = Some(Armed { fault, key_id: None, passing: 0, times: Some(times) });
+    }
+
+    /// Lets the next calls pass, so many of them, and fails all others until healed.
+    pub fn fail_after(&self, passing: u32, fault: Fault) {
+        *self.armed() = Some(Armed { fault, key_id: None, passing, times: None });
     }
 
     /// Does again what the KMS does.
@@ -124,6 +131,10 @@ impl<K: Kms> FaultyKms<K> {
     fn fault(&self, key_id: &KeyId) -> Option<Fault> {
         let mut armed = self.armed();
         let of_key = armed.as_mut().filter(|armed| armed.key_id.as_ref().is_none_or(|key| key == key_id))?;
+        if let Some(left) = of_key.passing.checked_sub(1) {
+            of_key.passing = left;
+            return None;
+        }
         if let Some(times) = &mut of_key.times {
             *times = times.checked_sub(1)?;
         }
