@@ -26,6 +26,15 @@ impl Stamp {
     pub(crate) fn time(self) -> SystemTime {
         UNIX_EPOCH + Duration::from_micros(self.0)
     }
+
+    /// The second that it is in.
+    pub(crate) fn whole_seconds(self) -> Self {
+        Self(self.0 / 1_000_000 * 1_000_000)
+    }
+
+    pub(crate) fn after(self, wait: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX / 2)))
+    }
 }
 
 impl From<SystemTime> for Stamp {

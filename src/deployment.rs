@@ -11,20 +11,20 @@ use std::time::SystemTime;
 use qsec_audit::{
     Actor, Event, HeadStore, LogKeys, MacKey, Origin, Receipt, Report, SigningKey, VerifyOptions, catalogue,
 };
-use qsec_authz::{LivePolicy, Snapshot};
-use qsec_crypto::kms::{LocalKms, RootKey};
-use qsec_crypto::{KeyRecords, Keyring, Secret};
+use qsec_crypto::kms::{KmsError, LocalKms, RootKey};
+use qsec_crypto::{KeyError, KeyRecords, Keyring, Secret};
 use qsec_pki::{Authority, CertificateRequest, Issued, LeafProfile, PrivateKey, TrustZone};
 use qsec_store::{SettingStore, Store};
 
 use crate::error::{Error, HomeError};
+use crate::hex;
 use crate::home::{Facts, Home, RootKeyPlace};
 use crate::recorder::Recorder;
 use crate::tenant::{Room, Tenant};
 use crate::vault::{LogStateSealer, ServiceKey, ServicePurpose, Vault};
 
 pub use setup::{Backup, Created, Setup};
-pub(crate) use tenants::{audit_id, signing_key_record};
+pub(crate) use tenants::{RINGS, audit_id, signing_key_record};
 
 /// What opens the internal KMS.
 #[derive(Debug, Default)]
@@ -67,7 +67,6 @@ pub struct Deployment {
 
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) home: Home,
     pub(crate) facts: Facts,
     pub(crate) store: Store,
     pub(crate) kms: Arc<LocalKms>,
@@ -76,8 +75,9 @@ pub(crate) struct Inner {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) authority: Authority,
     pub(crate) zone: TrustZone,
-    pub(crate) policies: LivePolicy,
     rooms: Mutex<HashMap<String, Arc<Room>>>,
+    /// Last, so that the folder is let go of when nothing works on it any more.
+    pub(crate) home: Home,
 }
 
 /// How the name of the authority's records begin in the store.
@@ -113,17 +113,22 @@ impl Deployment {
     /// As [`Deployment::open`], and [`HomeError::RootKey`] if that key is not the deployment's.
     pub async fn open_with(home: impl AsRef<Path>, unlock: Unlock) -> Result<Self, Error> {
         let (home, facts) = Home::take(home.as_ref())?;
-        let root = root_key(&home, &facts, &unlock)?;
+        // A passphrase costs a good part of a second and 64 MiB: the runtime's other tasks do not wait for it.
+        let (home, facts, root) = off_runtime(move || {
+            let root = root_key(&home, &facts, &unlock)?;
+            Ok((home, facts, root))
+        })
+        .await?;
         let store = Store::open_file(home.store()).await?;
         let kms = Arc::new(LocalKms::open(root, store.clone())?);
         let now = crate::clock::now();
         let vault = Vault::new(Arc::clone(&kms), store.clone());
-        let recorder = open_recorder(&home, &facts, &vault, &store, now).await?;
+        let recorder =
+            open_recorder(&home, &facts, &vault, &store, now).await.map_err(|error| of_root(error, &facts))?;
         let (authority, zone) = open_authority(&vault, &store, &recorder, now).await?;
         let token_keys = vault.sealing(ServicePurpose::TokenSigning, now).await?;
-        let policies = LivePolicy::new(Snapshot::default());
         let rooms = Mutex::new(HashMap::new());
-        let inner = Inner { home, facts, store, kms, vault, token_keys, recorder, authority, zone, policies, rooms };
+        let inner = Inner { facts, store, kms, vault, token_keys, recorder, authority, zone, rooms, home };
         let deployment = Self { inner: Arc::new(inner) };
         match deployment.finish_provisioning(now).await {
             // The log takes no events now: what was begun waits, and everything can still be looked at.
@@ -147,7 +152,8 @@ impl Deployment {
         self.inner.authority.root().der()
     }
 
-    /// Issues a leaf for a certificate request. Only its key is taken; identity and role come from the profile.
+    /// Issues a leaf for a certificate request. Only its key is taken; identity and role come from the profile. A refusal
+    /// is recorded before this returns.
     ///
     /// # Errors
     /// [`Error::CertificateRequest`] for a request that is malformed or proves nothing, [`Error::Certificate`] for a
@@ -159,10 +165,17 @@ impl Deployment {
         actor: &Actor,
         now: SystemTime,
     ) -> Result<Issued, Error> {
-        let request = CertificateRequest::parse(request)?;
-        let issued = self.inner.authority.issue_recorded(&self.inner.store, &request, profile, now).await?;
+        let issued = match self.certify(request, profile, now).await {
+            Ok(issued) => issued,
+            Err(error) => {
+                let event = catalogue::CertificateRefused::new().check(error.code()).by(actor.clone());
+                self.inner.recorder.hand_over(event.denied(error.code()), now)?;
+                return Err(error);
+            }
+        };
         let event = catalogue::CertificateIssued::new()
             .serial(issued.serial().to_string())
+            .digest(hex::sha256(issued.certificate().der()))
             .spiffe(issued.id().as_str())
             .role(certificate_role(profile.role()))
             .not_after(issued.not_after())
@@ -171,6 +184,11 @@ impl Deployment {
         // The leaf leaves this function only when the log has it.
         self.inner.recorder.durable(event, now).await?;
         Ok(issued)
+    }
+
+    async fn certify(&self, request: &[u8], profile: &LeafProfile, now: SystemTime) -> Result<Issued, Error> {
+        let request = CertificateRequest::parse(request)?;
+        Ok(self.inner.authority.issue_recorded(&self.inner.store, &request, profile, now).await?)
     }
 
     /// Verifies the whole log against what the store remembers of it, and with the escrowed key if it is given.
@@ -204,8 +222,7 @@ impl Deployment {
             options = options.escrow(first);
         }
         let folder = folder.as_ref().to_owned();
-        let work = move || qsec_audit::verify(folder, &options);
-        Ok(tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))??)
+        off_runtime(move || Ok(qsec_audit::verify(folder, &options)?)).await
     }
 
     /// Records an event of the platform's own in the deployment's tree, and waits until it is on disk.
@@ -221,17 +238,19 @@ impl Deployment {
         self.inner.recorder.dir()
     }
 
-    /// Ends the log in order and lets go of the folder once the last handle is gone.
+    /// Ends the log in order and lets go of the folder once the last handle is gone. Other handles record nothing any
+    /// more, so nothing that must be recorded can be done with them.
+    ///
+    /// A deployment that is dropped without this loses nothing that was recorded; the next opening says that it was not
+    /// closed.
     ///
     /// # Errors
     /// [`Error::Record`] if the last events could not be brought to disk, [`Error::Store`] if the log's head could not
     /// be kept.
     pub async fn close(self, now: SystemTime) -> Result<(), Error> {
-        if let Some(head) = self.inner.recorder.close(now).await? {
-            self.inner.store.save(&head).await?;
-        }
+        let closed = self.inner.recorder.close(now).await;
         self.inner.store.close().await;
-        Ok(())
+        closed
     }
 
     pub(crate) fn room(&self, id: &str) -> Option<Arc<Room>> {
@@ -256,6 +275,23 @@ impl Deployment {
     pub(crate) fn handle(&self, room: Arc<Room>) -> Tenant {
         Tenant::new(self.clone(), room)
     }
+}
+
+/// Work that computes long or waits for the disk.
+pub(crate) async fn off_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+}
+
+/// The first keys that are opened tell whether the root key is the right one.
+fn of_root(error: Error, facts: &Facts) -> Error {
+    let Error::Key(KeyError::Kms(KmsError::WrongRootKey { .. })) = error else { return error };
+    let what = match facts.root_key {
+        RootKeyPlace::Passphrase(_) => "the passphrase is not this deployment's",
+        RootKeyPlace::Beside | RootKeyPlace::File => "it is another deployment's",
+    };
+    HomeError::RootKey { what: what.to_owned() }.into()
 }
 
 fn root_key(home: &Home, facts: &Facts, unlock: &Unlock) -> Result<RootKey, Error> {
@@ -289,7 +325,7 @@ async fn open_recorder(
     let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
     let head = HeadStore::load(store, &facts.origin).await?;
     let keys = LogKeys::new(signing, Arc::new(sealer));
-    Ok(Arc::new(Recorder::new(home.audit(), keys, head)))
+    Ok(Arc::new(Recorder::new(home.audit(), keys, store.clone(), head)))
 }
 
 async fn open_signing_key(vault: &Vault, store: &Store, now: SystemTime) -> Result<SigningKey, Error> {

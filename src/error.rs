@@ -173,9 +173,9 @@ impl Error {
         fault_of(self.code())
     }
 
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed when it is repeated: a dependency may be back, and whoever was faster is done.
     pub fn is_retryable(&self) -> bool {
-        self.fault() == Fault::Unavailable
+        self.fault() == Fault::Unavailable || self.code() == "conflict"
     }
 
     pub(crate) fn internal(what: impl Into<String>) -> Self {
@@ -208,6 +208,7 @@ fn fault_of(code: &str) -> Fault {
         | "file_unwritable"
         | "file_exists"
         | "folder_permissions"
+        | "folder_not_empty"
         | "provider_invalid"
         | "jwks_uri_unavailable"
         | "bad_json"
@@ -268,6 +269,24 @@ pub enum HomeError {
         /// The folder.
         path: PathBuf,
     },
+    /// The folder of a new deployment holds something else.
+    #[error("a new deployment needs an empty folder, and there is `{}`; nothing was changed", path.display())]
+    NotEmpty {
+        /// The first file that is in the way.
+        path: PathBuf,
+    },
+    /// The folder of a new deployment belongs to another account.
+    #[error("`{}` belongs to another account", path.display())]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file that will hold a secret is there already, and is not written over.
+    #[error("`{}` is there already, and a secret is never written over a file", path.display())]
+    FileExists {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process works on it.
     #[error("another process is working on the deployment in `{}`; try again when it has finished", path.display())]
     Busy {
@@ -320,8 +339,10 @@ impl HomeError {
         match self {
             Self::Missing { .. } => "deployment_missing",
             Self::Exists { .. } => "deployment_exists",
+            Self::NotEmpty { .. } => "folder_not_empty",
+            Self::FileExists { .. } => "file_exists",
             Self::Busy { .. } => "deployment_busy",
-            Self::Permissions { .. } => "folder_permissions",
+            Self::Permissions { .. } | Self::NotOurs { .. } => "folder_permissions",
             Self::Unreadable { .. } => "file_unreadable",
             Self::Unwritable { .. } => "file_unwritable",
             Self::RootKey { .. } => "key_file_invalid",

@@ -97,7 +97,14 @@ impl Deployment {
         let mut checks = vec![permissions("folder", home.path(), 0o700), self.root_key_check(), who(home.path())];
         checks.push(self.certificate_check(now));
         for record in self.tenants().await? {
-            if record.state() != TenantState::Purged {
+            if record.state() == TenantState::Provisioning {
+                checks.push(Check::found(
+                    CheckState::Fail,
+                    format!("tenant {}", record.id()),
+                    "was not made to its end",
+                    "open the deployment again once the log and the store are well: that finishes it",
+                ));
+            } else if record.state() != TenantState::Purged {
                 checks.push(self.key_check(record.id(), now).await);
             }
         }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! <home>/            0700
-//!   deployment.json  what this deployment is; written last, so that an interrupted set-up opens as nothing
+//!   deployment.json  what this deployment is; named so last, so that an interrupted set-up opens as nothing
 //!   lock             held by the process that works on the deployment
 //!   root.key         root key of the internal KMS, unless it is kept elsewhere
 //!   store.sqlite     the store, unless it is on PostgreSQL
@@ -11,8 +11,8 @@
 //! Nothing in it names its own path: stopped, it can be moved or copied as a whole.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use crate::error::HomeError;
 
 const MARKER: &str = "deployment.json";
+/// The first file of a set-up and its last rename: while it is there, what lies beside it is nobody's deployment.
+const UNFINISHED: &str = "deployment.json.new";
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
 /// Most bytes of `deployment.json`: it holds a dozen short names.
@@ -55,32 +57,32 @@ pub(crate) struct Facts {
 #[derive(Debug)]
 pub(crate) struct Home {
     path: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Home {
-    /// Makes the folder, or takes one that an interrupted set-up left, and empties it.
+    /// Makes the folder, takes an empty one, or takes one that an interrupted set-up left and empties it. Any other folder
+    /// is refused before anything in it, or its mode, is changed: a mistyped name must not cost a folder.
     pub(crate) fn begin(path: &Path) -> Result<Self, HomeError> {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(FOLDER_MODE)
-            .create(path)
-            .map_err(|source| HomeError::unwritable(path, source))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE))
-            .map_err(|source| HomeError::unwritable(path, source))?;
+        let unwritable = |source| HomeError::unwritable(path, source);
+        fs::DirBuilder::new().recursive(true).mode(FOLDER_MODE).create(path).map_err(unwritable)?;
+        let left = Self::left_by_a_set_up(path)?;
+        // Whoever owns the folder could put back what was taken away; only its owner may change the mode.
+        fs::set_permissions(path, fs::Permissions::from_mode(FOLDER_MODE)).map_err(unwritable)?;
         let home = Self::hold(path)?;
-        if home.path.join(MARKER).exists() {
+        home.is_ours()?;
+        // Another set-up may have been faster between the look and the lock.
+        if path.join(MARKER).exists() {
             return Err(HomeError::Exists { path: path.to_owned() });
         }
-        home.sweep()?;
+        home.write(UNFINISHED, b"")?;
+        home.sweep(&left)?;
         Ok(home)
     }
 
     /// Takes the folder of a finished deployment.
     pub(crate) fn take(path: &Path) -> Result<(Self, Facts), HomeError> {
-        if !path.join(MARKER).is_file() {
-            return Err(HomeError::Missing { path: path.to_owned() });
-        }
+        read_facts(path)?;
         private(path, FOLDER_MODE)?;
         let home = Self::hold(path)?;
         let facts = read_facts(path)?;
@@ -89,26 +91,40 @@ impl Home {
 
     /// The last act of a set-up: from now on the folder is a deployment.
     pub(crate) fn finish(&self, facts: &Facts) -> Result<(), HomeError> {
+        let target = self.path.join(MARKER);
         let text = serde_json::to_vec_pretty(facts)
-            .map_err(|error| HomeError::Damaged { path: self.path.join(MARKER), what: error.to_string() })?;
-        self.write_private(MARKER, &text)
+            .map_err(|error| HomeError::Damaged { path: target.clone(), what: error.to_string() })?;
+        self.write(UNFINISHED, &text)?;
+        self.rename(UNFINISHED, &target)
     }
 
     /// Writes a file of mode 0600: whole, or not at all.
     pub(crate) fn write_private(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
+        let new = format!("{name}.new");
+        let written = self.write(&new, bytes).and_then(|()| self.rename(&new, &self.path.join(name)));
+        if written.is_err() {
+            // What is half written has no use, and nobody to tell if it cannot be removed either.
+            let _ = fs::remove_file(self.path.join(&new));
+        }
+        written
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), HomeError> {
         let target = self.path.join(name);
-        let new = self.path.join(format!("{name}.new"));
         let write = || {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&new)?;
+            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(FILE_MODE).open(&target)?;
             file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(&new, &target)?;
+            file.sync_all()
+        };
+        write().map_err(|source| HomeError::unwritable(&target, source))
+    }
+
+    fn rename(&self, name: &str, target: &Path) -> Result<(), HomeError> {
+        let rename = || {
+            fs::rename(self.path.join(name), target)?;
             File::open(&self.path)?.sync_all()
         };
-        write().map_err(|source| {
-            let _ = fs::remove_file(&new);
-            HomeError::unwritable(&target, source)
-        })
+        rename().map_err(|source| HomeError::unwritable(target, source))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -137,47 +153,71 @@ impl Home {
             .open(&name)
             .map_err(|source| HomeError::unwritable(&name, source))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(()) => Ok(Self { path: path.to_owned(), lock }),
             Err(TryLockError::WouldBlock) => Err(HomeError::Busy { path: path.to_owned() }),
             Err(TryLockError::Error(source)) => Err(HomeError::unwritable(&name, source)),
         }
     }
 
-    /// Removes what an interrupted set-up left. Only names that a set-up makes: a mistyped `--home` must not cost a folder.
-    fn sweep(&self) -> Result<(), HomeError> {
-        let ours = [
-            "root.key",
-            "root.key.new",
-            "store.sqlite",
-            "store.sqlite-journal",
-            "store.sqlite-wal",
-            "store.sqlite-shm",
-            "deployment.json.new",
-        ];
-        for entry in fs::read_dir(&self.path).map_err(|source| HomeError::unreadable(&self.path, source))? {
-            let entry = entry.map_err(|source| HomeError::unreadable(&self.path, source))?;
-            let path = entry.path();
-            let name = entry.file_name();
-            let removed = match name.to_str() {
-                Some("lock") => Ok(()),
-                Some("audit") => fs::remove_dir_all(&path),
-                Some(name) if ours.contains(&name) => fs::remove_file(&path),
-                _ => {
-                    return Err(HomeError::Damaged { path, what: "a new deployment needs an empty folder".to_owned() });
-                }
-            };
-            removed.map_err(|source| HomeError::unwritable(&path, source))?;
+    /// The lock was opened by this process; a folder of somebody else's stays theirs, whatever its mode says.
+    fn is_ours(&self) -> Result<(), HomeError> {
+        let unreadable = |source| HomeError::unreadable(&self.path, source);
+        let (folder, lock) = (fs::metadata(&self.path), self.lock.metadata());
+        if folder.map_err(unreadable)?.uid() == lock.map_err(unreadable)?.uid() {
+            return Ok(());
+        }
+        Err(HomeError::NotOurs { path: self.path.clone() })
+    }
+
+    /// What lies in the folder, if all of it is of a set-up that did not finish.
+    fn left_by_a_set_up(path: &Path) -> Result<Vec<PathBuf>, HomeError> {
+        let unreadable = |source| HomeError::unreadable(path, source);
+        let mut left = Vec::new();
+        for entry in fs::read_dir(path).map_err(unreadable)? {
+            let name = entry.map_err(unreadable)?.file_name();
+            if name == MARKER {
+                return Err(HomeError::Exists { path: path.to_owned() });
+            }
+            if name != "lock" {
+                left.push(path.join(name));
+            }
+        }
+        let unfinished = left.contains(&path.join(UNFINISHED));
+        let known = |found: &PathBuf| MADE_BY_A_SET_UP.iter().any(|name| *found == path.join(name));
+        match left.iter().find(|found| !unfinished || !known(found)) {
+            None => Ok(left),
+            Some(foreign) => Err(HomeError::NotEmpty { path: foreign.clone() }),
+        }
+    }
+
+    /// Removes what an interrupted set-up left, but the sign that it was one.
+    fn sweep(&self, left: &[PathBuf]) -> Result<(), HomeError> {
+        for path in left.iter().filter(|path| **path != self.path.join(UNFINISHED)) {
+            let removed = if *path == self.audit() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            removed.map_err(|source| HomeError::unwritable(path, source))?;
         }
         Ok(())
     }
 }
+
+/// Every name that a set-up makes before it is finished.
+const MADE_BY_A_SET_UP: [&str; 8] = [
+    "root.key",
+    "root.key.new",
+    "store.sqlite",
+    "store.sqlite-wal",
+    "store.sqlite-shm",
+    "store.sqlite-journal",
+    "audit",
+    UNFINISHED,
+];
 
 /// Reads what a deployment is, without taking it.
 pub(crate) fn read_facts(path: &Path) -> Result<Facts, HomeError> {
     let marker = path.join(MARKER);
     let size = match fs::metadata(&marker) {
         Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Err(HomeError::Missing { path: path.to_owned() });
         }
         Err(source) => return Err(HomeError::unreadable(&marker, source)),

@@ -10,6 +10,11 @@
 //! Every transition goes the same way: check its guard, record the event durably, compare-and-set the row. If the compare
 //! fails, the caller learns what it lost to, and the event is followed by its failure.
 //!
+//! A transition that is refused is recorded too, once, with its reason.
+//!
+//! Tokens and sessions from before a deactivation never come back, and users' from before their access was disabled do
+//! not either: the row keeps the second before which nothing that was issued counts.
+//!
 //! The functions here are pure: a row and `now` in, a row and an event out. [`crate::Deployment`] does the rest.
 
 use std::time::{Duration, SystemTime};
@@ -19,6 +24,7 @@ use qsec_store::TenantRow;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::{self, Stamp};
+use crate::hex;
 
 /// Fewest days between deactivation and purge.
 pub const MIN_DAYS: u32 = 10;
@@ -30,6 +36,8 @@ pub const DEFAULT_DAYS: u32 = 30;
 pub const MAX_ID_BYTES: usize = 63;
 /// Most bytes of a tenant's name.
 pub const MAX_NAME_BYTES: usize = 256;
+/// Most bytes of a region's name.
+pub const MAX_REGION_BYTES: usize = 64;
 
 /// Where a tenant stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,6 +110,14 @@ pub enum LifecycleError {
         /// The id.
         id: String,
     },
+    /// The deployment does not run in that region.
+    #[error("the region `{region}` is not one of this deployment, which runs in `{known}`")]
+    RegionUnknown {
+        /// The region that was asked for.
+        region: String,
+        /// The deployment's.
+        known: String,
+    },
     /// The tenant is neither active nor open to its administrators. Tell a caller no more than this.
     #[error("the tenant is not active")]
     Inactive,
@@ -162,6 +178,7 @@ impl LifecycleError {
         match self {
             Self::NotFound { .. } => "tenant_not_found",
             Self::IdUsed { .. } => "id_used",
+            Self::RegionUnknown { .. } => "region_unknown",
             Self::Inactive => "tenant_inactive",
             Self::TransitionNotAllowed { .. } => "transition_not_allowed",
             Self::Changed { .. } => "tenant_changed",
@@ -203,7 +220,7 @@ impl NewTenant {
         self
     }
 
-    /// Its region; the deployment's if none is given.
+    /// Its region, which must be the deployment's; that one if none is given.
     #[must_use]
     pub fn region(mut self, region: impl Into<String>) -> Self {
         self.region = Some(region.into());
@@ -249,6 +266,12 @@ pub(crate) struct Body {
     pub(crate) purge_at: Option<Stamp>,
     pub(crate) protected: bool,
     pub(crate) unprotected_by: Option<String>,
+    /// What was issued before this second does not count any more, whoever's it is.
+    #[serde(default)]
+    pub(crate) revoked_before: Option<Stamp>,
+    /// The same for what was issued to users.
+    #[serde(default)]
+    pub(crate) users_revoked_before: Option<Stamp>,
 }
 
 impl TenantRecord {
@@ -292,6 +315,21 @@ impl TenantRecord {
         Some((self.body.deactivated_at?.time(), self.body.days?, self.body.purge_at?.time()))
     }
 
+    /// The second before which no token of the tenant counts.
+    pub(crate) fn revoked_before(&self) -> Option<SystemTime> {
+        self.body.revoked_before.map(Stamp::time)
+    }
+
+    /// The same for users' sessions and tokens.
+    pub(crate) fn users_revoked_before(&self) -> Option<SystemTime> {
+        self.body.users_revoked_before.max(self.body.revoked_before).map(Stamp::time)
+    }
+
+    /// Whether only administrators, clients and operators are let in.
+    pub(crate) fn is_closed_to_members(&self) -> bool {
+        self.state == TenantState::UserAccessDisabled
+    }
+
     pub(crate) fn provisioning(
         new: &NewTenant,
         defaults: &Defaults<'_>,
@@ -302,6 +340,13 @@ impl TenantRecord {
         if name.is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return Err(usage(format!("a tenant's name has 1 to {MAX_NAME_BYTES} bytes and no control characters")));
         }
+        let region = new.region.clone().unwrap_or_else(|| defaults.region.to_owned());
+        if region != defaults.region {
+            return Err(LifecycleError::RegionUnknown { region, known: defaults.region.to_owned() });
+        }
+        let issuer = new.issuer.clone().unwrap_or_else(|| format!("https://{}/{}", defaults.deployment, new.id));
+        qsec_identity::Issuer::new(&issuer)
+            .map_err(|_| usage("an issuer has 1 to 2048 bytes and no control characters".to_owned()))?;
         let at = Stamp::from(now);
         Ok(Self {
             id: new.id.clone(),
@@ -309,8 +354,8 @@ impl TenantRecord {
             version: 1,
             body: Body {
                 name,
-                region: new.region.clone().unwrap_or_else(|| defaults.region.to_owned()),
-                issuer: new.issuer.clone().unwrap_or_else(|| format!("https://{}/{}", defaults.deployment, new.id)),
+                region,
+                issuer,
                 created_at: at,
                 last_time: at,
                 deactivated_at: None,
@@ -318,6 +363,8 @@ impl TenantRecord {
                 purge_at: None,
                 protected: false,
                 unprotected_by: None,
+                revoked_before: None,
+                users_revoked_before: None,
             },
         })
     }
@@ -346,21 +393,34 @@ impl TenantRecord {
             Verb::Deactivate { days } => self.deactivate(&mut next, *days, actor, now)?,
             Verb::Reactivate => {
                 (next.body.deactivated_at, next.body.days, next.body.purge_at) = (None, None, None);
+                next.body.revoked_before = Some(second_after(now));
             }
+            Verb::EnableUsers => next.body.users_revoked_before = Some(second_after(now)),
             Verb::Protect => (next.body.protected, next.body.unprotected_by) = (true, None),
+            // Who finds it off already did not take it off: the one who did stays barred.
+            Verb::Unprotect if !self.body.protected => {}
             Verb::Unprotect => {
                 next.body.protected = false;
                 next.body.unprotected_by = Some(actor_name(actor));
             }
-            Verb::Activate | Verb::DisableUsers | Verb::EnableUsers => {}
+            Verb::Activate | Verb::DisableUsers => {}
         }
         let event = verb.event(self, &next, actor);
         Ok((next, event))
     }
 
+    /// The event of a transition that was refused: from here to here.
+    pub(crate) fn refusal(&self, verb: &Verb, actor: &Actor, why: &LifecycleError) -> Event {
+        verb.event(self, self, actor).denied(why.code())
+    }
+
     fn deactivate(&self, next: &mut Self, days: u32, actor: &Actor, now: SystemTime) -> Result<(), LifecycleError> {
         if !(MIN_DAYS..=MAX_DAYS).contains(&days) {
             return Err(usage(format!("a tenant is deactivated for {MIN_DAYS} to {MAX_DAYS} days, not for {days}")));
+        }
+        if self.body.purge_at.is_some_and(|due| due.time() <= now) {
+            // What is due is purged or reactivated; putting it off once more would be neither.
+            return Err(LifecycleError::TransitionNotAllowed { from: self.state, verb: "deactivated anew once due" });
         }
         if self.body.protected {
             return Err(LifecycleError::DeactivationProtected { id: self.id.clone() });
@@ -432,16 +492,20 @@ impl Verb {
         }
         let actor = actor.clone();
         let event = match self {
-            Self::Activate => moved!(TenantCreated).region(to.body.region.as_str()).by(actor),
+            Self::Activate => {
+                let name = hex::sha256(to.body.name.as_bytes());
+                moved!(TenantCreated).region(to.body.region.as_str()).name_digest(name).by(actor)
+            }
             Self::DisableUsers => moved!(TenantUserAccessDisabled).by(actor),
             Self::EnableUsers => moved!(TenantUserAccessEnabled).by(actor),
             Self::Deactivate { days } => {
-                let due = to.body.purge_at.unwrap_or(to.body.last_time).time();
                 let days = i64::from(*days);
-                match from.body.purge_at {
-                    None => moved!(TenantDeactivated).days(days).purge_at(due).by(actor),
-                    Some(previous) => {
-                        moved!(TenantPurgeRescheduled).days(days).purge_at(due).previous(previous.time()).by(actor)
+                match (from.body.purge_at, to.body.purge_at) {
+                    (None, None) => moved!(TenantDeactivated).days(days).by(actor),
+                    (None, Some(due)) => moved!(TenantDeactivated).days(days).purge_at(due.time()).by(actor),
+                    (Some(previous), due) => {
+                        let event = moved!(TenantPurgeRescheduled).days(days).previous(previous.time());
+                        due.into_iter().fold(event, |event, due| event.purge_at(due.time())).by(actor)
                     }
                 }
             }
@@ -453,9 +517,21 @@ impl Verb {
     }
 }
 
-/// Who an actor is, for the rule that two of them are needed.
+/// Tokens count whole seconds: what was issued within the second of the change was issued before it.
+fn second_after(now: SystemTime) -> Stamp {
+    Stamp::from(now).whole_seconds().after(Duration::from_secs(1))
+}
+
+/// Who an actor is, for the rule that two of them are needed: an id is the same one in every capacity.
 fn actor_name(actor: &Actor) -> String {
-    format!("{}/{}", actor.kind().as_str(), actor.id().unwrap_or_default())
+    actor.id().unwrap_or_else(|| actor.kind().as_str()).to_owned()
+}
+
+pub(crate) fn check_region(region: &str) -> Result<(), LifecycleError> {
+    if region.is_empty() || region.len() > MAX_REGION_BYTES || region.chars().any(char::is_control) {
+        return Err(usage(format!("a region has 1 to {MAX_REGION_BYTES} bytes and no control characters")));
+    }
+    Ok(())
 }
 
 fn check_id(id: &str) -> Result<(), LifecycleError> {

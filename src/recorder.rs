@@ -6,22 +6,30 @@
 
 mod observed;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use qsec_audit::{Event, Head, Log, LogKeys, OpenLogError, Receipt};
+use qsec_audit::{Event, Head, HeadStore, Log, LogKeys, OpenLogError, Receipt};
+use qsec_store::Store;
 
+use crate::deployment::off_runtime;
 use crate::error::Error;
+
+/// How old the head in the store may be while something is recorded: what a rolled-back log can hide without being found.
+const HEAD_EVERY: Duration = Duration::from_secs(1);
 
 /// The log of this node, opened when something is recorded for the first time: reading a deployment writes nothing.
 #[derive(Debug)]
 pub(crate) struct Recorder {
     dir: PathBuf,
     keys: Mutex<Option<LogKeys>>,
+    heads: Store,
     head: Option<Head>,
+    /// When the store was last told of the head.
+    told: Mutex<Option<SystemTime>>,
     opened: OnceLock<Result<Opened, Arc<OpenLogError>>>,
 }
 
@@ -33,17 +41,30 @@ struct Opened {
 
 impl Recorder {
     /// A recorder over the log in `dir`; `head` is what the store remembers of it.
-    pub(crate) fn new(dir: PathBuf, keys: LogKeys, head: Option<Head>) -> Self {
-        Self { dir, keys: Mutex::new(Some(keys)), head, opened: OnceLock::new() }
+    pub(crate) fn new(dir: PathBuf, keys: LogKeys, heads: Store, head: Option<Head>) -> Self {
+        let keys = Mutex::new(Some(keys));
+        Self { dir, keys, heads, head, told: Mutex::new(None), opened: OnceLock::new() }
     }
 
     /// A recorder over a log that was just made.
-    pub(crate) fn over(dir: PathBuf, log: Log) -> Result<Self, Error> {
-        let opened = OnceLock::new();
-        // The lock was made in this function: nobody else can have set it.
+    pub(crate) fn over(dir: PathBuf, log: Log, heads: Store) -> Result<Self, Error> {
         let started = Opened::start(log).map_err(|error| Error::internal(error.to_string()))?;
-        let _ = opened.set(Ok(started));
-        Ok(Self { dir, keys: Mutex::new(None), head: None, opened })
+        let opened = OnceLock::from(Ok(started));
+        Ok(Self { dir, keys: Mutex::new(None), heads, head: None, told: Mutex::new(None), opened })
+    }
+
+    /// Opens the log if nobody did, beside the runtime: checking all of it may take long, and what records without waiting
+    /// must not be the first. That it does not open is told to whoever has something to record.
+    pub(crate) async fn ready(self: &Arc<Self>, now: SystemTime) -> Result<(), Error> {
+        if self.opened.get().is_some() {
+            return Ok(());
+        }
+        let recorder = Arc::clone(self);
+        off_runtime(move || {
+            let _ = recorder.opened(now);
+            Ok(())
+        })
+        .await
     }
 
     /// Records an event and waits until it is on disk. What it announces happens afterwards, or not at all.
@@ -59,13 +80,30 @@ impl Recorder {
         now: SystemTime,
     ) -> Result<Vec<Receipt>, Error> {
         let recorder = Arc::clone(self);
-        let work = move || {
+        // Waiting for the disk must not hold up the runtime's other tasks.
+        let receipts = off_runtime(move || {
             let log = recorder.log(now)?;
             let pending: Vec<_> = events.into_iter().map(|event| log.record(event, now)).collect::<Result<_, _>>()?;
             Ok(pending.into_iter().map(qsec_audit::Pending::durable).collect::<Result<Vec<_>, _>>()?)
-        };
-        // Waiting for the disk must not hold up the runtime's other tasks.
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+        })
+        .await?;
+        self.tell_head(now).await;
+        Ok(receipts)
+    }
+
+    /// Tells the store how far the log is, now and then. A store that does not take it is told the next time: what was
+    /// recorded stays recorded.
+    async fn tell_head(&self, now: SystemTime) {
+        let Some(Ok(opened)) = self.opened.get() else { return };
+        {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            let age = told.map(|then| now.duration_since(then).unwrap_or(HEAD_EVERY));
+            if age.is_some_and(|age| age < HEAD_EVERY) {
+                return;
+            }
+            *told = Some(now);
+        }
+        let _ = self.heads.save(&opened.log.head()).await;
     }
 
     /// Hands an event to the log. It is in the log's order now, and on disk soon.
@@ -82,18 +120,25 @@ impl Recorder {
         Ok(Arc::clone(&self.opened(now)?.log))
     }
 
-    pub(crate) fn dir(&self) -> &PathBuf {
+    pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Ends the log in order, if it was opened. The head goes to the store.
-    pub(crate) async fn close(self: &Arc<Self>, now: SystemTime) -> Result<Option<Head>, Error> {
+    /// Ends the log in order, if it was opened, and tells the store where. Afterwards nothing is recorded any more.
+    pub(crate) async fn close(self: &Arc<Self>, now: SystemTime) -> Result<(), Error> {
         let recorder = Arc::clone(self);
-        let work = move || match recorder.opened.get() {
-            Some(Ok(opened)) => opened.stop(now).map(Some),
-            Some(Err(_)) | None => Ok(None),
-        };
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+        let head = off_runtime(move || {
+            let closed = || Err(Arc::new(OpenLogError::read_only(&recorder.dir)));
+            match recorder.opened.get_or_init(closed) {
+                Ok(opened) => opened.stop(now),
+                Err(_) => Ok(None),
+            }
+        })
+        .await?;
+        match head {
+            Some(head) => Ok(self.heads.save(&head).await?),
+            None => Ok(()),
+        }
     }
 
     fn opened(&self, now: SystemTime) -> Result<&Opened, Error> {
@@ -146,13 +191,28 @@ impl Opened {
         }
     }
 
-    fn stop(&self, now: SystemTime) -> Result<Head, Error> {
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(Writer { wake, thread }) = writer {
-            drop(wake);
-            // A panic in there cannot have taken an event with it: closing flushes all that was handed over.
-            let _ = thread.join();
+    /// `None` if somebody else stopped it before.
+    fn stop(&self, now: SystemTime) -> Result<Option<Head>, Error> {
+        if !self.end_writer() {
+            return Ok(None);
         }
-        Ok(self.log.close(now)?)
+        Ok(Some(self.log.close(now)?))
+    }
+
+    fn end_writer(&self) -> bool {
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Writer { wake, thread }) = writer else { return false };
+        drop(wake);
+        // A panic in there cannot have taken an event with it: closing flushes all that was handed over.
+        let _ = thread.join();
+        true
+    }
+}
+
+impl Drop for Opened {
+    /// A deployment that is let go of without being closed: what was handed over is brought to disk, and the log's lock is
+    /// free when this returns, so that the folder can be opened again at once.
+    fn drop(&mut self) {
+        self.end_writer();
     }
 }

@@ -4,23 +4,27 @@
 //! |---|---|
 //! | signing in, authenticating, issuing tokens | `sign_in.rs`, `tokens.rs` |
 //! | OAuth clients and their tokens | `clients.rs` |
-//! | policy, decisions, reduced data | `access.rs` |
+//! | policy, decisions, reduced data | `policy.rs`, `access.rs` |
 //! | sealed bytes and keys | `keys.rs` |
 
 mod access;
 mod clients;
 mod keys;
+mod policy;
 mod sign_in;
 mod tokens;
 
+use std::future::Future;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
 use qsec_crypto::Keyring;
 
+use self::policy::InForce;
 pub use self::sign_in::SignedIn;
-use crate::deployment::{Deployment, audit_id};
+use self::tokens::Validators;
+use crate::deployment::{Deployment, audit_id, off_runtime};
 use crate::error::Error;
 use crate::gate;
 use crate::lifecycle::TenantRecord;
@@ -64,14 +68,26 @@ pub struct Tenant {
 pub(crate) struct Room {
     id: String,
     audit_id: qsec_audit::TenantId,
-    record: RwLock<TenantRecord>,
+    record: RwLock<Arc<TenantRecord>>,
     keyring: Keyring,
+    policy: InForce,
+    validators: Validators,
+    /// One at a time changes what the tenant has: what is looked at first is still so when it is written.
+    changes: tokio::sync::Mutex<()>,
 }
 
 impl Room {
     pub(crate) fn new(record: TenantRecord, keyring: Keyring) -> Result<Self, Error> {
         let audit_id = audit_id(record.id())?;
-        Ok(Self { id: record.id().to_owned(), audit_id, record: RwLock::new(record), keyring })
+        Ok(Self {
+            id: record.id().to_owned(),
+            audit_id,
+            record: RwLock::new(Arc::new(record)),
+            keyring,
+            policy: InForce::default(),
+            validators: Validators::default(),
+            changes: tokio::sync::Mutex::default(),
+        })
     }
 
     pub(crate) fn keyring(&self) -> &Keyring {
@@ -82,12 +98,12 @@ impl Room {
     pub(crate) fn replace_record(&self, record: TenantRecord) {
         let mut kept = self.record.write().unwrap_or_else(PoisonError::into_inner);
         if record.version() >= kept.version() {
-            *kept = record;
+            *kept = Arc::new(record);
         }
     }
 
-    fn record(&self) -> TenantRecord {
-        self.record.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn record(&self) -> Arc<TenantRecord> {
+        Arc::clone(&self.record.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -103,12 +119,12 @@ impl Tenant {
 
     /// What is known of it.
     pub fn record(&self) -> TenantRecord {
-        self.room.record()
+        TenantRecord::clone(&self.room.record())
     }
 
     /// The issuer of its tokens, and their default audience.
     pub fn issuer(&self) -> String {
-        self.record().issuer().to_owned()
+        self.room.record().issuer().to_owned()
     }
 
     /// Records an event of the tenant's own in its tree, and waits until it is on disk.
@@ -157,21 +173,29 @@ impl Tenant {
         work: impl FnOnce(&Log) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let recorder = Arc::clone(&self.deployment.inner.recorder);
-        let work = move || work(&*recorder.log(now)?);
-        tokio::task::spawn_blocking(work).await.map_err(|error| Error::internal(error.to_string()))?
+        off_runtime(move || work(&*recorder.log(now)?)).await
+    }
+
+    /// The row as the store has it now.
+    pub(crate) async fn fresh_record(&self) -> Result<TenantRecord, Error> {
+        let record = self.deployment.tenant_record(self.id()).await?;
+        self.room.replace_record(record.clone());
+        Ok(record)
     }
 
     /// The gate, with the row as the store has it now.
     pub(crate) async fn pass(&self, surface: &str, now: SystemTime) -> Result<TenantRecord, Error> {
-        let record = self.deployment.tenant_record(self.id()).await?;
-        self.room.replace_record(record.clone());
+        let record = self.fresh_record().await?;
+        self.deployment.inner.recorder.ready(now).await?;
         gate::pass(&self.deployment.inner.recorder, &record, surface, now)?;
         Ok(record)
     }
 
     /// The gate with the newest row that this node has seen: for what must not wait.
-    pub(crate) fn pass_here(&self, surface: &str, now: SystemTime) -> Result<(), Error> {
-        gate::pass(&self.deployment.inner.recorder, &self.record(), surface, now)
+    pub(crate) fn pass_here(&self, surface: &str, now: SystemTime) -> Result<Arc<TenantRecord>, Error> {
+        let record = self.room.record();
+        gate::pass(&self.deployment.inner.recorder, &record, surface, now)?;
+        Ok(record)
     }
 
     /// An event of this tenant, handed to the log.
@@ -179,8 +203,21 @@ impl Tenant {
         self.deployment.inner.recorder.hand_over(event.tenant(self.room.audit_id.clone()), now)
     }
 
-    /// An event of this tenant, on disk before its effect.
-    pub(crate) async fn announce(&self, event: Event, now: SystemTime) -> Result<Receipt, Error> {
-        self.deployment.inner.recorder.durable(event.tenant(self.room.audit_id.clone()), now).await
+    /// An event of this tenant, on disk; then its effect. An effect that does not follow is an event too.
+    pub(crate) async fn carry_out<T>(
+        &self,
+        event: Event,
+        now: SystemTime,
+        effect: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.deployment.carry_out(event.tenant(self.room.audit_id.clone()), now, effect).await
+    }
+
+    /// A refusal that the log has before the caller has it; if the log does not take it, that is the answer.
+    pub(crate) fn refuse(&self, event: Event, error: Error, now: SystemTime) -> Error {
+        match self.note(event.denied(error.code()), now) {
+            Ok(()) => error,
+            Err(unrecorded) => unrecorded,
+        }
     }
 }

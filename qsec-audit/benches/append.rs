@@ -3,8 +3,8 @@
 //!
 //! `append/cpu` and `verify` count the time on the CPU, not on the wall, where the system tells it: who else is on the machine does
 //! not matter. `sha256` is the floor: a leaf of 512 bytes is hashed once when it is appended, and once when it is verified; a node of
-//! its tree is hashed too. With the SHA instructions of a server CPU that is 0.3 to 0.4 µs and 0.1 µs, without them four times as
-//! much, and then neither number of the design can be reached.
+//! its tree is hashed too. Where ring took 0.39 µs for that leaf and 0.12 µs for a node (AMD EPYC with SHA instructions, two shared
+//! cores), hashing alone bounds both below 2 million events/s a core.
 #![expect(clippy::disallowed_methods, reason = "a bench measures")]
 
 use std::fs::File;

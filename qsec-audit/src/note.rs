@@ -1,4 +1,5 @@
 //! Signed notes (C2SP signed-note) and checkpoints (C2SP tlog-checkpoint), with Ed25519 (RFC 8032).
+#![deny(clippy::arithmetic_side_effects)]
 
 mod checkpoint;
 mod key;

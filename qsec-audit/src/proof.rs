@@ -1,4 +1,5 @@
 //! Proof files: C2SP tlog-proof, and the consistency file between a remembered checkpoint and a newer one.
+#![deny(clippy::arithmetic_side_effects)]
 
 use crate::merkle::{self, Hash};
 use crate::note::{Checkpoint, NoteError, VerifierKey, encode_base64, parse_hash, parse_size};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::decision::{Allowed, Decision, Denied, DenyCode};
 use crate::explanation::Explanation;
 use crate::hash::IdMap;
-use crate::policy::Policy;
+use crate::policy::{Model, Policy};
 use crate::request::{Request, RequestError, Subject};
 use crate::visible::Visible;
 
@@ -88,6 +88,24 @@ impl Snapshot {
             groups.extend(Principal::new(tenant, subject).group_names().map(str::to_owned));
         }
         groups
+    }
+
+    /// Whether a subject holds an administrator role of the tenant, by itself or by a group: who is let in while the tenant
+    /// is closed to its members. Under [`crate::Model::Enterprise`] role names are free texts, and nobody is.
+    ///
+    /// ```
+    /// # use qsec_authz::{Policy, Subject};
+    /// let policy = r#"{"version":1,"tenants":{"acme":{"users":{"ana":{"roles":["TenantAdmin"]}}}}}"#;
+    /// let snapshot = Policy::parse(policy)?.compile()?;
+    /// assert!(snapshot.is_administrator("acme", &Subject::user("ana")));
+    /// assert!(!snapshot.is_administrator("acme", &Subject::user("ben")));
+    /// # Ok::<(), qsec_authz::PolicyError>(())
+    /// ```
+    pub fn is_administrator(&self, tenant: &str, subject: &Subject) -> bool {
+        self.tenants.get(tenant).is_some_and(|tenant| {
+            let principal = Principal::new(tenant, subject);
+            tenant.model == Model::Cloud && principal.is_administrator() && !principal.is_disabled()
+        })
     }
 
     /// Which resources and spaces of the policy may it? Those of the type that [`Request::on_any`] names; of every

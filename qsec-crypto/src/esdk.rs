@@ -58,7 +58,7 @@ mod tenant;
 
 pub use context::MessageContext;
 pub use data_key::DataKey;
-pub use header::{Content, EncryptedDataKey, EsdkSuite, MessageHeader};
+pub use header::{Content, EsdkSuite, MessageHeader, WrappedKey};
 pub use message::UnopenedMessage;
 pub use opener::EsdkOpener;
 pub use raw_aes::{RawAesKey, RawAesKeyError, RawAesKeyring};

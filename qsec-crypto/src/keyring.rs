@@ -2,32 +2,49 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, SystemTime};
 
 use crate::header::Header;
+use crate::kdf::Broken;
 use crate::kms::{Kms, KmsError, MAX_DELETION_DAYS, MIN_DELETION_DAYS};
 use crate::observer::{Event, Observer};
-use crate::secret::SecretKey;
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
+use crate::store::BoxFuture;
 use crate::tenant::{Purpose, TenantId};
 use crate::tenant_key::{KeyName, TenantKey};
 
+mod breaker;
+mod bulkhead;
 mod cache;
 mod description;
 mod error;
+mod flight;
+mod guard;
 mod lifecycle;
+mod migration;
+mod providers;
 mod record;
 mod records;
+mod rewrap;
+mod timer;
 mod wrapping;
 
-use cache::{Cache, DEFAULT_BOUND, Epoch, MAX_BOUND};
+use cache::{Cache, DEFAULT_BOUND, Epoch, HARD_LIFE, Left, Look, MAX_BOUND, Place};
 pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, WrappingDescription};
 pub use error::KeyError;
+use flight::Flights;
+use guard::Guard;
 pub use lifecycle::Rotation;
-use record::{Binding, VersionRecord};
-pub use record::{TenantKeyState, VersionState, WrappingRole};
+pub use migration::Migration;
+use providers::Providers;
+use record::VersionRecord;
+pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
 use records::Snapshot;
+pub use rewrap::Rewrap;
+pub use timer::Timer;
+use wrapping::Unwrapped;
 
 /// How often a load that was overtaken by a change begins again before the caller is told.
 const MAX_LOADS: u32 = 3;
@@ -64,11 +81,38 @@ const MAX_LOADS: u32 = 3;
 /// # }).unwrap();
 /// ```
 pub struct Keyring {
+    core: Core,
+    /// The loads that are under way. They hold a core and no keyring, so a load that stands still keeps nothing alive.
+    flights: Flights<Landing>,
+}
+
+/// What the loads share with the keyring.
+#[derive(Clone)]
+struct Core {
     tenant: TenantId,
-    kms: Arc<dyn Kms>,
+    /// The KMS that new tenants are bound to.
+    own_kms: Arc<dyn Kms>,
+    providers: Arc<Providers>,
     records: KeyRecords,
-    cache: Cache,
+    cache: Arc<Cache>,
+    guard: Arc<Guard>,
     observer: Arc<dyn Observer>,
+    failover_on_terminal: bool,
+    /// The KMS calls made, for the verbs that tell their cost.
+    calls: Arc<AtomicU64>,
+}
+
+/// How a load ended, for all who wait for it.
+#[derive(Debug, Clone)]
+enum Landing {
+    Key(TenantKey),
+    /// Something stopped or was changed meanwhile: what was loaded is not used.
+    Overtaken,
+    Refused {
+        error: Arc<KmsError>,
+        /// The key that was there before, within the grace.
+        left: Option<TenantKey>,
+    },
 }
 
 /// Whether a key may be ordered deleted after so many days: 7 to 30.
@@ -86,13 +130,43 @@ pub fn check_deletion_days(days: u32) -> Result<(), KeyError> {
 impl Keyring {
     /// The keyring of a tenant. The KMS must be of the provider that the tenant's keys are bound to.
     pub fn new(tenant: TenantId, kms: Arc<dyn Kms>, records: KeyRecords) -> Self {
-        Self { tenant, kms, records, cache: Cache::new(DEFAULT_BOUND), observer: Arc::new(()) }
+        let core = Core {
+            tenant,
+            own_kms: Arc::clone(&kms),
+            providers: Arc::new(Providers::new(kms)),
+            records,
+            cache: Arc::new(Cache::new(DEFAULT_BOUND, Duration::ZERO)),
+            guard: Arc::new(Guard::new(None, Arc::new(()))),
+            observer: Arc::new(()),
+            failover_on_terminal: false,
+            calls: Arc::default(),
+        };
+        Self { core, flights: Flights::new(guard::TOTAL.min(DEFAULT_BOUND)) }
+    }
+
+    /// Adds the KMS of another provider, or of another endpoint: of one that the tenant's keys may be bound to as well,
+    /// or are moving to.
+    #[must_use]
+    pub fn with_kms(self, kms: Arc<dyn Kms>) -> Self {
+        self.core.providers.add(kms);
+        self
     }
 
     /// Tells this observer what happens to the keys.
     #[must_use]
-    pub fn with_observer(self, observer: Arc<dyn Observer>) -> Self {
-        Self { observer, ..self }
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.core.guard = Arc::new(Guard::new(self.core.guard.timer(), Arc::clone(&observer)));
+        self.core.observer = observer;
+        self
+    }
+
+    /// Waits with this timer. It bounds each KMS call by 2 s and an operation by 5 s, lets a call be tried thrice with
+    /// pauses, and sends away after 2 s who waits for a place among the tenant's calls. Without a timer a call takes as
+    /// long as the KMS does, and is tried once.
+    #[must_use]
+    pub fn with_timer(mut self, timer: Arc<dyn Timer>) -> Self {
+        self.core.guard = Arc::new(Guard::new(Some(timer), Arc::clone(&self.core.observer)));
+        self
     }
 
     /// Sets how long a key is used before the KMS is asked again: how long a customer who disables the key at their KMS
@@ -100,16 +174,40 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyError::Usage`] beyond 300 s.
-    pub fn with_revocation_bound(self, bound: Duration) -> Result<Self, KeyError> {
+    pub fn with_revocation_bound(mut self, bound: Duration) -> Result<Self, KeyError> {
         if bound > MAX_BOUND {
             return Err(KeyError::Usage { what: format!("the revocation bound is at most {} s", MAX_BOUND.as_secs()) });
         }
-        Ok(Self { cache: Cache::new(bound), ..self })
+        self.core.cache = Arc::new(Cache::new(bound, self.core.cache.grace()));
+        self.flights = Flights::new(guard::TOTAL.min(bound));
+        Ok(self)
+    }
+
+    /// Lets a key be used for so much longer than the revocation bound while the KMS is unavailable, and only then. None
+    /// by default. However long, no key is used 15 minutes after the KMS last unwrapped it. With a bound of 0 there is
+    /// no key to use longer.
+    ///
+    /// # Errors
+    /// [`KeyError::Usage`] beyond 15 minutes.
+    pub fn with_grace(mut self, grace: Duration) -> Result<Self, KeyError> {
+        if grace > HARD_LIFE {
+            return Err(KeyError::Usage { what: format!("the grace is at most {} s", HARD_LIFE.as_secs()) });
+        }
+        self.core.cache = Arc::new(Cache::new(self.core.cache.bound(), grace));
+        Ok(self)
+    }
+
+    /// Lets a replica answer when the primary has **refused**: disabled, to be deleted, not found, denied. A customer who
+    /// disables one of several KMS keys then locks nothing. Off by default, and for drills only.
+    #[must_use]
+    pub fn danger_failover_on_terminal(mut self) -> Self {
+        self.core.failover_on_terminal = true;
+        self
     }
 
     /// Whose keys they are.
     pub fn tenant(&self) -> &TenantId {
-        &self.tenant
+        &self.core.tenant
     }
 
     /// The key that seals now.
@@ -143,68 +241,140 @@ impl Keyring {
     /// Drops every key and record that is remembered. Call it when another node has changed the tenant's keys; the next
     /// call then reads them again, and stops the keys that are out if that is what was changed.
     pub fn forget(&self) {
-        let held = self.cache.clear();
-        self.evicted(held, "forget");
+        let held = self.core.cache.clear();
+        self.core.evicted(held, "forget");
     }
 
     async fn key(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
+        match self.core.cache.fresh(purpose, version, now) {
+            Some(key) => Ok(key),
+            // Boxed, so that the future of the usual case is small.
+            None => Box::pin(self.find(purpose, version, now)).await,
+        }
+    }
+
+    async fn find(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
         for _ in 0..MAX_LOADS {
-            let epoch = self.cache.epoch();
-            let records = self.usable_records(now).await?;
-            let version = choose(&records, purpose, version)?;
+            let epoch = self.core.cache.epoch();
+            let records = self.core.usable_records(now).await?;
+            let version = match choose(&records, purpose, version) {
+                Ok(version) => version,
+                // Another node may have made it since.
+                Err(KeyError::VersionNotFound { .. }) if self.core.cache.forget_records(now) => continue,
+                Err(error) => return Err(error),
+            };
             let place = (purpose.clone(), version.version);
-            if let Some(key) = self.cache.key(&place, now) {
-                return Ok(key);
+            match self.core.cache.look(&place, now) {
+                Look::Fresh(key) => return Ok(key),
+                Look::Stale(key) => {
+                    if self.refresh(&place, epoch, &records, version, now) {
+                        continue;
+                    }
+                    return Ok(key);
+                }
+                Look::Refused(error) => return Err(error.share().into()),
+                Look::Unknown { expired } => self.core.evicted(usize::from(expired), "expired"),
             }
-            let secret = self.unwrap(&records.binding, version, now).await?;
-            if let Some(key) = self.keep(epoch, version, &secret, now)? {
-                return Ok(key);
+            let flight = self.flights.join(&place, epoch, now, || self.core.load_key(epoch, &records, version, now));
+            let landing = flight.wait().await;
+            self.flights.landed(&place, &flight);
+            match landing {
+                Some(Landing::Key(key) | Landing::Refused { left: Some(key), .. }) => return Ok(key),
+                Some(Landing::Refused { error, left: None }) => return Err(error.share().into()),
+                Some(Landing::Overtaken) => {}
+                None => return Err(KeyError::Internal { what: "a load ends without a panic" }),
             }
         }
         Err(KeyError::Conflict { what: "the tenant's keys are being changed; try again".to_owned() })
     }
 
-    /// Makes the key and keeps it; `None` if something stopped since its load began.
-    fn keep(
+    /// Begins to unwrap a key afresh, or drives on what was begun. Nobody waits for it. Answers whether it is done.
+    fn refresh(
+        &self,
+        place: &Place,
+        epoch: Epoch,
+        records: &Arc<Snapshot>,
+        version: &VersionRecord,
+        now: SystemTime,
+    ) -> bool {
+        let flight = self.flights.join(place, epoch, now, || self.core.load_key(epoch, records, version, now));
+        let landed = flight.nudge();
+        if landed {
+            self.flights.landed(place, &flight);
+        }
+        landed
+    }
+}
+
+impl Core {
+    /// Unwraps a key version and keeps it: what one load does for all who wait for it.
+    fn load_key(
         &self,
         epoch: Epoch,
-        record: &VersionRecord,
-        secret: &SecretKey,
+        records: &Arc<Snapshot>,
+        version: &VersionRecord,
         now: SystemTime,
-    ) -> Result<Option<TenantKey>, KeyError> {
+    ) -> BoxFuture<'static, Landing> {
+        let (core, records, version) = (self.clone(), Arc::clone(records), version.clone());
+        Box::pin(async move {
+            let unwrapped = core.unwrap_any(&records.binding.keys(), &version, now).await;
+            let kept = unwrapped.and_then(|unwrapped| Ok(core.keep(epoch, &version, &unwrapped)?));
+            match kept {
+                Ok(Some(key)) => Landing::Key(key),
+                Ok(None) => Landing::Overtaken,
+                Err(error) => core.refused(epoch, &version, error, now),
+            }
+        })
+    }
+
+    /// Makes the key and keeps it; `None` if something stopped since its load began.
+    fn keep(&self, epoch: Epoch, record: &VersionRecord, unwrapped: &Unwrapped) -> Result<Option<TenantKey>, Broken> {
         let place = (record.purpose.clone(), record.version);
         let name = KeyName { tenant: self.tenant.clone(), purpose: record.purpose.clone(), version: record.version };
         let lock = self.cache.lock(epoch, &place);
         if record.state == VersionState::Retired {
             lock.retire();
         }
-        let key = TenantKey::new(name, secret, lock, Arc::clone(&self.observer))?;
-        Ok(self.cache.keep_key(epoch, place, &key, now).then_some(key))
+        let key = TenantKey::new(name, &unwrapped.secret, lock, Arc::clone(&self.observer))?;
+        let Some(made_room) = self.cache.keep_key(epoch, &place, &key, unwrapped.as_of) else { return Ok(None) };
+        self.evicted(made_room, "capacity");
+        Ok(Some(key))
     }
 
-    /// Unwraps a key version. If the KMS says no, every key that is held or out is under the same KMS key, and stops.
-    async fn unwrap(&self, binding: &Binding, version: &VersionRecord, now: SystemTime) -> Result<SecretKey, KeyError> {
-        let unwrapped = self.unwrap_any(binding, version, now).await;
-        match unwrapped.map_err(KeyError::from) {
-            Err(KeyError::Stopped(stopped)) => {
-                self.observer.observe(&Event::new("key.probe_failed").tenant(&self.tenant).cause(stopped.code()));
-                if stopped.state == StoppedState::PendingDeletion {
-                    self.observer.observe(&Event {
-                        key_id: stopped.key_id.as_ref(),
-                        deletion_date: stopped.deletion_date,
-                        ..Event::new("key.pending_deletion").tenant(&self.tenant).cause("kms")
-                    });
-                }
-                self.stop(&stopped);
-                Err(KeyError::Stopped(stopped))
+    /// The KMS did not unwrap. If it said no, every key that is held or out is under the same KMS key, and stops.
+    fn refused(&self, epoch: Epoch, version: &VersionRecord, error: KmsError, now: SystemTime) -> Landing {
+        let error = Arc::new(error);
+        let is_current = self.cache.epoch() == epoch;
+        self.stopped_by_kms(&error);
+        let epoch = if is_current { self.cache.epoch() } else { epoch };
+        let place = (version.purpose.clone(), version.version);
+        let left = self.cache.keep_refusal(epoch, &place, &error, now);
+        let left = match left {
+            Left::Usable(key) => Some(key),
+            Left::Nothing { dropped } => {
+                self.evicted(usize::from(dropped), error.code());
+                None
             }
-            Err(error @ KeyError::Kms(KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. })) => {
-                self.observer.observe(&Event::new("key.denied").tenant(&self.tenant).cause(error.code()));
-                let held = self.cache.clear();
-                self.evicted(held, error.code());
-                Err(error)
+        };
+        Landing::Refused { error, left }
+    }
+
+    /// Stops what is held and out, if that is what the KMS said.
+    fn stopped_by_kms(&self, error: &KmsError) {
+        if let Some(stopped) = error.stopped() {
+            self.observer.observe(&self.event("key.probe_failed").cause(stopped.code()));
+            if stopped.state == StoppedState::PendingDeletion {
+                self.observer.observe(&Event {
+                    key_id: stopped.key_id.as_ref(),
+                    deletion_date: stopped.deletion_date,
+                    ..self.event("key.pending_deletion").cause("kms")
+                });
             }
-            other => other,
+            self.stop(&stopped);
+        } else if let KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. } = error {
+            self.observer.observe(&self.event("key.denied").cause(error.code()));
+            let held = self.cache.clear();
+            self.evicted(held, error.code());
         }
     }
 
@@ -237,12 +407,7 @@ impl Keyring {
             }
         };
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: self.tenant.clone() })?;
-        if records.binding.provider != self.kms.provider() {
-            let (bound, given) = (&records.binding.provider, self.kms.provider());
-            return Err(KeyError::Usage {
-                what: format!("the tenant's keys are bound to `{bound}`, not to `{given}`"),
-            });
-        }
+        self.providers.find(&records.binding.provider, records.binding.endpoint.as_deref())?;
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
         self.follow(&records);
@@ -280,7 +445,10 @@ impl Keyring {
 
 impl fmt::Debug for Keyring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring").field("tenant", &self.tenant).field("kms", &self.kms).finish_non_exhaustive()
+        f.debug_struct("Keyring")
+            .field("tenant", &self.core.tenant)
+            .field("kms", &self.core.providers)
+            .finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,7 @@
 //! that you write.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::secret::{Secret, SecretKey};
@@ -12,12 +13,14 @@ use crate::store::BoxFuture;
 pub mod conformance;
 mod context;
 mod error;
+mod faulty;
 mod key_id;
 mod local;
 
 pub use context::WrappingContext;
 pub use error::KmsError;
 pub(crate) use error::store_code;
+pub use faulty::{Fault, FaultyKms};
 pub use key_id::{KeyId, KeyIdError, MAX_KEY_ID_BYTES};
 pub(crate) use local::deletion_date;
 pub use local::{LocalKms, MAX_DELETION_DAYS, MIN_DELETION_DAYS, PassphraseParameters, RootKey, RootKeyError};
@@ -41,6 +44,12 @@ pub trait Kms: Send + Sync + fmt::Debug {
     /// The name of the provider as records write it: `internal`, `aws`, `pkcs11`, `vault`, or your own.
     fn provider(&self) -> &'static str;
 
+    /// Where the provider is reached, if not at its usual place. Recorded with what is wrapped, so that keys of one
+    /// provider at two places are told apart.
+    fn endpoint(&self) -> Option<&str> {
+        None
+    }
+
     /// Wraps a tenant key.
     fn wrap<'a>(
         &'a self,
@@ -62,6 +71,82 @@ pub trait Kms: Send + Sync + fmt::Debug {
     /// Says what the KMS knows of a key. A key that is stopped is described, not refused.
     fn describe<'a>(&'a self, key_id: &'a KeyId, now: SystemTime)
     -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>>;
+}
+
+impl<K: Kms + ?Sized> Kms for Arc<K> {
+    fn provider(&self) -> &'static str {
+        (**self).provider()
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        (**self).endpoint()
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        key: &'a SecretKey,
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Wrapped, KmsError>> {
+        (**self).wrap(key_id, key, context, now)
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        blob: &'a [u8],
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Unwrapped, KmsError>> {
+        (**self).unwrap(key_id, blob, context, now)
+    }
+
+    fn describe<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>> {
+        (**self).describe(key_id, now)
+    }
+}
+
+impl<K: Kms + ?Sized> Kms for &K {
+    fn provider(&self) -> &'static str {
+        (**self).provider()
+    }
+
+    fn endpoint(&self) -> Option<&str> {
+        (**self).endpoint()
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        key: &'a SecretKey,
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Wrapped, KmsError>> {
+        (**self).wrap(key_id, key, context, now)
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        blob: &'a [u8],
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Unwrapped, KmsError>> {
+        (**self).unwrap(key_id, blob, context, now)
+    }
+
+    fn describe<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>> {
+        (**self).describe(key_id, now)
+    }
 }
 
 /// A wrapped key, and the id of the key that wrapped it.

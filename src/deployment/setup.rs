@@ -9,13 +9,13 @@ use std::time::SystemTime;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use qsec_audit::{Actor, HeadStore, Log, LogKeys, MacKey, SigningKey, catalogue};
+use qsec_audit::{Actor, Log, LogKeys, MacKey, SigningKey, catalogue};
 use qsec_crypto::kms::{LocalKms, PassphraseParameters, RootKey};
 use qsec_crypto::{Secret, SecretKey};
 use qsec_pki::{Authority, Zone};
 use qsec_store::{SettingRow, SettingStore, Store};
 
-use super::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LOG_FIRST_KEY, LOG_SIGNING_KEY, Unlock, origin};
+use super::{AUTHORITY_CERTIFICATE, AUTHORITY_KEY, LOG_FIRST_KEY, LOG_SIGNING_KEY, Unlock, off_runtime, origin};
 use crate::error::{Error, HomeError};
 use crate::hex;
 use crate::home::{Facts, Home, RootKeyPlace};
@@ -140,20 +140,30 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
     let name = setup.name.clone().map_or_else(random_name, Ok)?;
     let origin = origin(&name)?;
     let zone = zone(setup.zone.as_deref())?;
+    let region = setup.region.clone().unwrap_or_else(|| "local".to_owned());
+    crate::lifecycle::check_region(&region)?;
     let home = Home::begin(path)?;
-    let (root_place, root) = root_key(&home, &setup.unlock)?;
+    if let Some(file) = &setup.escrow {
+        check_escrow(&home, file)?;
+    }
+    let (home, setup, root_place, root) = off_runtime(move || {
+        let (place, root) = root_key(&home, &setup.unlock)?;
+        Ok((home, setup, place, root))
+    })
+    .await?;
     let store = Store::open_file(home.store()).await?;
     let kms = Arc::new(LocalKms::open(root, store.clone())?);
     let vault = Vault::new(kms, store.clone());
     for purpose in ServicePurpose::ALL {
         vault.create(purpose, now).await?;
     }
-    let recorder = make_log(&home, &vault, &store, &setup, &origin, now).await?;
+    let first = MacKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
+    let recorder = make_log(&home, &vault, &store, &first, &origin, now).await?;
     let root_spki_sha256 = make_authority(&vault, &store, &recorder, zone.clone(), now).await?;
     let facts = Facts {
         version: 1,
         name,
-        region: setup.region.clone().unwrap_or_else(|| "local".to_owned()),
+        region,
         zone: zone.as_str().to_owned(),
         origin: origin.to_string(),
         root_key: root_place,
@@ -162,8 +172,12 @@ pub(super) async fn create(path: &Path, setup: Setup, now: SystemTime) -> Result
     };
     let event = catalogue::DeploymentCreated::new().by(Actor::operator("setup"));
     recorder.durable(event.subject(format!("deployment/{}", facts.name)), now).await?;
-    if let Some(head) = recorder.close(now).await? {
-        store.save(&head).await?;
+    recorder.close(now).await?;
+    if let Some(file) = &setup.escrow {
+        write_escrow(file, &first)?;
+    } else {
+        let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
+        sealing.keep(&store, LOG_FIRST_KEY, first.expose_secret()).await?;
     }
     store.close().await;
     home.finish(&facts)?;
@@ -215,45 +229,43 @@ async fn make_log(
     home: &Home,
     vault: &Vault,
     store: &Store,
-    setup: &Setup,
+    first: &MacKey,
     origin: &qsec_audit::Origin,
     now: SystemTime,
 ) -> Result<Arc<Recorder>, Error> {
-    let no_randomness = || Error::internal("the kernel gave no randomness");
-    let seed = SecretKey::generate().map_err(|_| no_randomness())?;
+    let seed = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
     vault.sealing(ServicePurpose::AuditSign, now).await?.keep(store, LOG_SIGNING_KEY, seed.expose_secret()).await?;
-    let first = MacKey::generate().map_err(|_| no_randomness())?;
-    if let Some(file) = &setup.escrow {
-        write_escrow(home, file, &first)?;
-    } else {
-        let sealing = vault.sealing(ServicePurpose::AuditEscrow, now).await?;
-        sealing.keep(store, LOG_FIRST_KEY, first.expose_secret()).await?;
-    }
     let sealer = LogStateSealer(vault.sealing(ServicePurpose::AuditState, now).await?);
     let signing = SigningKey::from_seed(seed.expose_secret()).map_err(|error| Error::internal(error.to_string()))?;
     let keys = LogKeys::new(signing, Arc::new(sealer));
-    let log = Log::create(home.audit(), origin, keys, &first, now).map_err(Arc::new)?;
-    Ok(Arc::new(Recorder::over(home.audit(), log)?))
+    let log = Log::create(home.audit(), origin, keys, first, now).map_err(Arc::new)?;
+    Ok(Arc::new(Recorder::over(home.audit(), log, store.clone())?))
 }
 
 /// The escrow holds the key from which every MAC of the log can be checked; kept inside the home it would prove nothing.
-fn write_escrow(home: &Home, file: &Path, first: &MacKey) -> Result<(), Error> {
-    let unwritable = |source| HomeError::unwritable(file, source);
+/// Looked at before anything is made, so that a name that cannot be written costs nothing.
+fn check_escrow(home: &Home, file: &Path) -> Result<(), Error> {
+    if std::fs::symlink_metadata(file).is_ok() {
+        return Err(HomeError::FileExists { path: file.to_owned() }.into());
+    }
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let inside =
-        folder.canonicalize().map_err(unwritable)?.starts_with(home.path().canonicalize().map_err(unwritable)?);
-    if inside {
+    let place = |path: &Path| path.canonicalize().map_err(|source| HomeError::unwritable(file, source));
+    if place(folder)?.starts_with(place(home.path())?) {
         let what = format!("the escrow `{}` must lie outside the deployment's folder", file.display());
         return Err(Error::Malformed { what });
     }
+    Ok(())
+}
+
+/// Among the last acts of a set-up: interrupted before, it can be made again with the same name.
+fn write_escrow(file: &Path, first: &MacKey) -> Result<(), HomeError> {
     let line = first.to_escrow_line();
     let write = || {
         let mut escrow = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
         escrow.write_all(line.expose_secret())?;
         escrow.sync_all()
     };
-    write().map_err(unwritable)?;
-    Ok(())
+    write().map_err(|source| HomeError::unwritable(file, source))
 }
 
 /// Two-phase: the root is planned, sealed and recorded; only then is it in force.
@@ -272,6 +284,7 @@ async fn make_authority(
     SettingStore::write(store, &row).await?;
     let event = catalogue::CaCreated::new()
         .serial(certificate.serial().to_string())
+        .digest(hex::sha256(certificate.der()))
         .not_after(certificate.not_after())
         .by(Actor::operator("setup"))
         .subject(format!("certificate/{}", certificate.serial()));

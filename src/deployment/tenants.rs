@@ -1,8 +1,9 @@
 //! Tenants of a deployment: making them, and every transition of their lifecycle.
 
+use std::future::Future;
 use std::time::SystemTime;
 
-use qsec_audit::{Actor, Event, catalogue};
+use qsec_audit::{Actor, Draft, Event, catalogue};
 use qsec_crypto::kms::KeyId;
 use qsec_crypto::{KeyError, Purpose};
 use qsec_identity::{Collection, IdentityStore, SigningKey, SigningKeyRing};
@@ -14,8 +15,11 @@ use crate::gate;
 use crate::lifecycle::{Defaults, LifecycleError, NewTenant, TenantRecord, TenantState, Verb};
 use crate::tenant::{Room, Tenant};
 
+/// Recorded under its own name before a tenant's id is reserved; `tenant.created` says that all of it was done.
+const CREATION_PLANNED: &str = "tenant.creation_planned";
+
 /// The rings that a tenant gets when it is made.
-const RINGS: [qsec_identity::Purpose; 2] = [qsec_identity::Purpose::Access, qsec_identity::Purpose::Session];
+pub(crate) const RINGS: [qsec_identity::Purpose; 2] = [qsec_identity::Purpose::Access, qsec_identity::Purpose::Session];
 
 impl Deployment {
     /// Makes a tenant: its id reserved, its first key version wrapped, its token signing keys made. It is active when
@@ -27,11 +31,22 @@ impl Deployment {
     pub async fn create_tenant(&self, new: &NewTenant, actor: &Actor, now: SystemTime) -> Result<Tenant, Error> {
         let defaults = Defaults { deployment: &self.inner.facts.name, region: &self.inner.facts.region };
         let record = TenantRecord::provisioning(new, &defaults, now)?;
-        match self.inner.store.create(&record.to_row()?).await {
-            Ok(()) => {}
-            Err(qsec_store::StoreError::IdUsed { id }) => return Err(LifecycleError::IdUsed { id }.into()),
-            Err(error) => return Err(error.into()),
+        if let Some(known) = TenantStore::get(&self.inner.store, record.id()).await? {
+            let used = LifecycleError::IdUsed { id: record.id.clone() };
+            let event = TenantRecord::from_row(&known)?.refusal(&Verb::Activate, actor, &used);
+            self.announce(record.id(), event, now).await?;
+            return Err(used.into());
         }
+        // The id is spent by what follows, so that it will be is in the log first.
+        let planned = Draft::new(CREATION_PLANNED).data("region", record.region()).by(actor.clone());
+        let planned = planned.subject(format!("tenant/{}", record.id())).tenant(audit_id(record.id())?);
+        let reserve = async {
+            match self.inner.store.create(&record.to_row()?).await {
+                Err(qsec_store::StoreError::IdUsed { id }) => Err(LifecycleError::IdUsed { id }.into()),
+                reserved => Ok(reserved?),
+            }
+        };
+        self.carry_out(planned, now, reserve).await?;
         self.provision(&record, actor, now).await
     }
 
@@ -43,6 +58,8 @@ impl Deployment {
     pub async fn tenant(&self, id: &str) -> Result<Tenant, Error> {
         let now = crate::clock::now();
         let tenant = self.tenant_in_any_state(id, now).await?;
+        tenant.load_policy().await?;
+        self.inner.recorder.ready(now).await?;
         gate::pass(&self.inner.recorder, &tenant.record(), "open", now)?;
         Ok(tenant)
     }
@@ -53,7 +70,10 @@ impl Deployment {
     /// # Errors
     /// [`LifecycleError::NotFound`], or the store's errors.
     pub async fn tenant_for_operator(&self, id: &str) -> Result<Tenant, Error> {
-        self.tenant_in_any_state(id, crate::clock::now()).await
+        let tenant = self.tenant_in_any_state(id, crate::clock::now()).await?;
+        // A policy that cannot be read decides nothing; keys and log must stay within an operator's reach.
+        let _ = tenant.load_policy().await;
+        Ok(tenant)
     }
 
     /// What is known of a tenant, whatever its state.
@@ -104,10 +124,11 @@ impl Deployment {
         actor: &Actor,
         now: SystemTime,
     ) -> Result<TenantRecord, Error> {
-        if self.tenant_record(id).await?.name() != confirm {
-            return Err(LifecycleError::ConfirmMismatch.into());
+        let (record, verb) = (self.tenant_record(id).await?, Verb::Deactivate { days });
+        if record.name() != confirm {
+            return Err(self.refuse(&record, &verb, actor, LifecycleError::ConfirmMismatch, now).await);
         }
-        self.change(id, &Verb::Deactivate { days }, actor, now).await
+        self.apply(&record, &verb, actor, now).await
     }
 
     /// Switches a deactivated tenant on again. Sessions and tokens from before do not come back.
@@ -136,15 +157,13 @@ impl Deployment {
 
     pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
         let record = self.tenant_record(id).await?;
-        let room = if let Some(room) = self.room(id) {
-            room
-        } else {
-            let room = Room::new(record.clone(), self.keyring(id, now).await?)?;
-            self.keep_room(id, room)
+        let room = match self.room(id) {
+            Some(room) => room,
+            None => self.keep_room(id, Room::new(record, self.keyring(id, now).await?)?),
         };
-        room.replace_record(record);
         let tenant = self.handle(room);
-        tenant.load_policy(now).await?;
+        // Read once more: whoever changed the row before the room was there for everyone could not tell it.
+        tenant.fresh_record().await?;
         Ok(tenant)
     }
 
@@ -161,19 +180,20 @@ impl Deployment {
         actor: &Actor,
         now: SystemTime,
     ) -> Result<TenantRecord, Error> {
-        let (next, event) = record.after(verb, actor, now)?;
-        self.announce(&record.id, event, now).await?;
-        match TenantStore::write(&self.inner.store, &next.to_row()?).await {
-            Ok(()) => {}
-            Err(qsec_store::StoreError::Conflict { .. }) => {
-                // The event was first; that its effect did not follow is an event too.
-                let (_, event) = record.after(verb, actor, now)?;
-                self.announce(&record.id, event.failed("tenant_changed"), now).await?;
-                let version = self.tenant_record(&record.id).await?.version();
-                return Err(LifecycleError::Changed { id: record.id.clone(), version }.into());
+        let (next, event) = match record.after(verb, actor, now) {
+            Ok(changed) => changed,
+            Err(error) => return Err(self.refuse(record, verb, actor, error, now).await),
+        };
+        let write = async {
+            match TenantStore::write(&self.inner.store, &next.to_row()?).await {
+                Err(qsec_store::StoreError::Conflict { .. }) => {
+                    let version = self.tenant_record(&record.id).await?.version();
+                    Err(LifecycleError::Changed { id: record.id.clone(), version }.into())
+                }
+                written => Ok(written?),
             }
-            Err(error) => return Err(error.into()),
-        }
+        };
+        self.carry_out(event.tenant(audit_id(&record.id)?), now, write).await?;
         if let Some(room) = self.room(&record.id) {
             if !next.state.is_usable() {
                 room.keyring().forget();
@@ -181,6 +201,40 @@ impl Deployment {
             room.replace_record(next.clone());
         }
         Ok(next)
+    }
+
+    /// Event, on disk; then its effect. An effect that does not follow is an event too: the first one alone would lie.
+    pub(crate) async fn carry_out<T>(
+        &self,
+        event: Event,
+        now: SystemTime,
+        effect: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let undone = event.clone();
+        self.inner.recorder.durable(event, now).await?;
+        match effect.await {
+            Ok(done) => Ok(done),
+            Err(error) => {
+                // A log that fails meanwhile refuses the next change; this caller learns why theirs was not made.
+                let _ = self.inner.recorder.durable(undone.failed(error.code()), now).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// A transition that is refused has its event as well.
+    async fn refuse(
+        &self,
+        record: &TenantRecord,
+        verb: &Verb,
+        actor: &Actor,
+        why: LifecycleError,
+        now: SystemTime,
+    ) -> Error {
+        match self.announce(&record.id, record.refusal(verb, actor, &why), now).await {
+            Ok(()) => why.into(),
+            Err(unrecorded) => unrecorded,
+        }
     }
 
     /// The log puts an event of a tenant's lifecycle into the tenant's tree and, as a second leaf of the same write, into
@@ -197,7 +251,9 @@ impl Deployment {
             self.provision_ring(record.id(), purpose, actor, now).await?;
         }
         self.apply(record, &Verb::Activate, actor, now).await?;
-        self.tenant_in_any_state(record.id(), now).await
+        let tenant = self.tenant_in_any_state(record.id(), now).await?;
+        tenant.load_policy().await?;
+        Ok(tenant)
     }
 
     async fn provision_keys(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<(), Error> {
@@ -216,9 +272,7 @@ impl Deployment {
             .by(actor.clone())
             .subject(format!("key/{id}/data/1"))
             .tenant(audit_id(id)?);
-        self.inner.recorder.durable(event, now).await?;
-        keyring.create(&[key], &[Purpose::data()], now).await?;
-        Ok(())
+        self.carry_out(event, now, async { Ok(keyring.create(&[key], &[Purpose::data()], now).await?) }).await
     }
 
     async fn provision_ring(
@@ -242,18 +296,18 @@ impl Deployment {
             .by(actor.clone())
             .subject(format!("signing_key/{}", key.kid()))
             .tenant(audit_id(id)?);
-        self.inner.recorder.durable(event, now).await?;
         let ring = SigningKeyRing::create(purpose, key.verifying_key(), Some(wrapped), now)
             .map_err(|error| Error::internal(error.to_string()))?;
-        IdentityStore::write(store, id, Collection::SigningKey, &ring.to_row()).await?;
-        Ok(())
+        let write = async { Ok(IdentityStore::write(store, id, Collection::SigningKey, &ring.to_row()).await?) };
+        self.carry_out(event, now, write).await
     }
 
-    /// Finishes what an interrupted `create_tenant` left.
+    /// Finishes what an interrupted `create_tenant` left. What cannot be finished stays as it is, for the other tenants'
+    /// sake: it answers nothing, and [`Deployment::examine`] names it.
     pub(crate) async fn finish_provisioning(&self, now: SystemTime) -> Result<(), Error> {
         for record in self.tenants().await? {
             if record.state() == TenantState::Provisioning {
-                self.provision(&record, &Actor::system(), now).await?;
+                let _ = self.provision(&record, &Actor::system(), now).await;
             }
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The names that rooms give to what they observe, and the names under which it is recorded.
 
+use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, Draft, Event, TenantId, catalogue};
 
 use super::Recorder;
@@ -25,15 +26,20 @@ impl qsec_pki::Observer for Recorder {
 }
 
 /// What the facade itself records, durably and before the effect, is not recorded a second time.
-const RECORDED_BEFORE: [&str; 7] = [
-    "key.created",
-    "key.rotated",
-    "key.disabled",
-    "key.enabled",
-    "key.deletion_scheduled",
-    "key.deletion_cancelled",
-    "key.destroyed",
-];
+const RECORDED_BEFORE: [&str; 6] =
+    ["key.created", "key.rotated", "key.disabled", "key.enabled", "key.deletion_scheduled", "key.deletion_cancelled"];
+
+/// The codes of a key that was stopped: its state refused, not the bytes.
+const STOPPED: [&str; 3] = ["key_disabled", "key_pending_deletion", "key_destroyed"];
+
+/// A catalogue's event with what each event of a key says.
+macro_rules! of_key {
+    ($type:ident, $event:expr) => {{
+        let known = catalogue::$type::new().provider(Provider::Internal);
+        let known = $event.version.into_iter().fold(known, |known, version| known.version(i64::from(version)));
+        $event.key_id.into_iter().fold(known, |known, key| known.kms_key(key.as_str()))
+    }};
+}
 
 fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
     let name = event.name;
@@ -42,21 +48,36 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
     }
     let purpose = event.purpose.map(qsec_crypto::Purpose::as_str).unwrap_or_default();
     let cause = event.cause.unwrap_or("unknown");
+    let failed = event.outcome.filter(|outcome| *outcome != "ok");
+    let operation = event.operation.unwrap_or("unwrap");
     let actor = Actor::system();
     let recorded = match name {
+        "open.refused" | "seal.refused" if STOPPED.contains(&cause) => {
+            let surface = name.split('.').next().unwrap_or_default();
+            catalogue::TenantRequestRefused::new().surface(surface).state(cause).by(actor).denied(cause)
+        }
         "open.refused" | "seal.refused" => {
-            catalogue::CiphertextRejected::new().purpose(purpose).format("native").by(actor).denied(cause)
+            of_key!(CiphertextRejected, event).purpose(purpose).format("native").by(actor).denied(cause)
         }
-        "key.wrapped" => catalogue::KeyUsed::new().wraps(1).unwraps(0).refused(0).by(actor),
-        "key.unwrapped" => catalogue::KeyUsed::new().wraps(0).unwraps(1).refused(0).by(actor),
-        "key.denied" => {
-            catalogue::KmsDenied::new().operation(event.operation.unwrap_or("unwrap")).by(actor).denied(cause)
+        "key.wrapped" | "key.unwrapped" => {
+            let (wraps, unwraps) = if name == "key.wrapped" { (1, 0) } else { (0, 1) };
+            let used = of_key!(KeyUsed, event).wraps(wraps).unwraps(unwraps);
+            let used = used.refused(i64::from(failed.is_some())).by(actor);
+            failed.into_iter().fold(used, Event::failed)
         }
-        "key.wrong_key_returned" => catalogue::KmsWrongKeyReturned::new()
-            .operation(event.operation.unwrap_or("unwrap"))
-            .by(actor)
-            .denied("kms_wrong_key"),
-        "key.cache_evicted" | "key.probe_failed" => catalogue::KeyCacheDropped::new().entries(1).cause(cause).by(actor),
+        "key.denied" => of_key!(KmsDenied, event).operation(operation).by(actor).denied(cause),
+        "key.wrong_key_returned" => {
+            of_key!(KmsWrongKeyReturned, event).operation(operation).by(actor).denied("kms_wrong_key")
+        }
+        "key.cache_evicted" | "key.probe_failed" => of_key!(KeyCacheDropped, event).entries(1).cause(cause).by(actor),
+        "key.failover" => failed.into_iter().fold(of_key!(KeyFailedOver, event).by(actor), Event::failed),
+        // Ordered at the KMS, and seen when it was asked next.
+        "key.pending_deletion" => {
+            let known = of_key!(KeyDeletionScheduled, event).by_source(KeyAuthority::Kms);
+            event.deletion_date.into_iter().fold(known, catalogue::KeyDeletionScheduled::due).by(actor)
+        }
+        // By nobody's verb: the wait that a tenant ordered is over.
+        "key.destroyed" => of_key!(KeyDestroyed, event).by_source(KeyAuthority::Tenant).by(actor),
         other => {
             event.fields().into_iter().fold(Draft::new(other), |draft, (key, value)| draft.data(key, value)).by(actor)
         }

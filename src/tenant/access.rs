@@ -2,44 +2,28 @@
 
 use std::time::SystemTime;
 
-use qsec_audit::{Actor, catalogue};
-use qsec_authz::section::{CheckedAccess, Identity, ReduceError, Reducible};
-use qsec_authz::{Action, Allowed, Decision, Denied, Policy, PolicyChange, PolicyStore, Request, ResourceRef, Subject};
-use qsec_identity::{Principal, PrincipalKind};
+use qsec_audit::{Actor, Event, catalogue};
+use qsec_authz::section::{CheckedAccess, Exclusion, Identity, ReduceError, Reducible, Reduction};
+use qsec_authz::{Action, Allowed, Decision, Denied, Request, ResourceRef, Subject};
+use qsec_identity::{Principal, PrincipalKind, Reason, Rejection};
 
 use super::Tenant;
-use super::sign_in::CLIENT_PREFIX;
 use crate::error::Error;
+use crate::lifecycle::TenantRecord;
+
+/// Users share the subjects of decisions with what is no user; no identity provider may speak in the name of such a one.
+const CLIENT: &str = "client:";
+const RESERVED: [&str; 3] = [CLIENT, "gateway:", "anonymous:"];
 
 impl Tenant {
-    /// Replaces the tenant's policy by the tenant of the same id in a policy file.
-    ///
-    /// # Errors
-    /// [`Error::Policy`] points into the file; [`Error::NotFound`] if it has no such tenant. Nothing is changed then.
-    pub async fn activate_policy(&self, policy: &Policy, actor: &Actor, now: SystemTime) -> Result<u64, Error> {
-        self.pass("policy", now).await?;
-        let missing = || Error::NotFound { noun: "policy", id: self.id().to_owned() };
-        let entries = policy.tenant(self.id()).ok_or_else(missing)?.entries()?;
-        // What does not compile is never stored.
-        Policy::from_entries(self.id(), &entries)?.compile()?;
-        let store = &self.deployment.inner.store;
-        let stored = PolicyStore::load(store, self.id()).await?;
-        let removed =
-            stored.entries.iter().filter(|old| !entries.iter().any(|new| new.kind == old.kind && new.id == old.id));
-        let mut changes: Vec<PolicyChange> =
-            removed.map(|old| PolicyChange::Remove { kind: old.kind, id: old.id.clone() }).collect();
-        changes.extend(entries.iter().filter(|new| !stored.entries.contains(new)).cloned().map(PolicyChange::Put));
-        let event = catalogue::PolicyActivated::new().rules(0).by(actor.clone());
-        self.announce(event.subject(format!("policy/{}", self.id())), now).await?;
-        let version = PolicyStore::apply(store, self.id(), stored.version, &changes).await?;
-        self.load_policy(now).await?;
-        Ok(version)
-    }
-
     /// Decides whether a caller may do something here. The yes is a value that only this can make.
     ///
+    /// A principal is as old as its token: authenticate for each request, and keep no principal beyond it. One from before
+    /// the tenant was deactivated is refused.
+    ///
     /// # Errors
-    /// [`Error::Denied`] says what was missing; the denial is handed to the log before this returns.
+    /// [`Error::Denied`] says what was missing, [`Error::Token`] that the principal does not count any more, or that the
+    /// tenant is closed to its members; the refusal is handed to the log before this returns.
     pub fn decide(
         &self,
         who: &Principal,
@@ -47,12 +31,18 @@ impl Tenant {
         resource: impl Into<ResourceRef>,
         now: SystemTime,
     ) -> Result<Allowed, Error> {
-        self.pass_here("decide", now)?;
-        let subject = self.subject(who, now)?;
+        let record = self.pass_here("decide", now)?;
+        if who.tenant() != Some(self.id()) {
+            return Err(self.other_tenant("principal", action, now));
+        }
+        if let Some(reason) = self.objection(&record, who) {
+            return Err(self.reject(Rejection::new(reason), now));
+        }
+        let subject = subject_of(who);
         let request = Request::new(self.id(), &subject, action, resource);
-        match self.deployment.inner.policies.decide(&request) {
+        match self.room.policy.decide(&request) {
             Decision::Allow(allowed) => Ok(allowed),
-            Decision::Deny(denied) => Err(self.deny(denied, who, now)),
+            Decision::Deny(denied) => Err(self.deny(denied, now)),
         }
     }
 
@@ -69,57 +59,39 @@ impl Tenant {
     ) -> Result<D, Error> {
         self.pass_here("reduce", now)?;
         if allowed.tenant() != self.id() {
-            return Err(self.other_tenant("decision", now));
+            return Err(self.other_tenant("decision", allowed.action(), now));
         }
-        let reduced = access.reduction(self.identity(allowed)).and_then(|reduction| reduction.apply(data));
+        let reduction = access.reduction(self.identity(allowed));
+        let reduced = reduction.and_then(|reduction| Ok((reduction.apply(data)?, reduction)));
         let app = allowed.resource_id().unwrap_or_default();
-        let actor = allowed.subject().user_id().map_or_else(Actor::anonymous, Actor::user);
         match reduced {
-            Ok(reduced) => {
-                let event = catalogue::SectionAccessReduced::new().app(app).by(actor).subject(format!("app/{app}"));
+            Ok((reduced, reduction)) => {
+                let event = seen(&reduction, data.row_count(), reduced.row_count(), app, actor(allowed.subject()));
                 self.note(event, now)?;
                 Ok(reduced)
             }
-            Err(error) => Err(self.not_reduced(error, app, actor, now)),
+            Err(error) => Err(self.not_reduced(error, app, actor(allowed.subject()), now)),
         }
     }
 
-    /// Brings the snapshot of this tenant up to the stored version.
-    pub(crate) async fn load_policy(&self, _now: SystemTime) -> Result<(), Error> {
-        let stored = PolicyStore::load(&self.deployment.inner.store, self.id()).await?;
-        self.deployment.inner.policies.merge(&Policy::from_stored(self.id(), &stored)?.compile()?);
-        Ok(())
-    }
-
-    /// Whether the policy has an entry for a user.
-    pub(super) async fn policy_names(&self, user: &str) -> Result<bool, Error> {
-        let stored = PolicyStore::load(&self.deployment.inner.store, self.id()).await?;
-        Ok(stored.entries.iter().any(|entry| entry.kind == qsec_authz::EntryKind::User && entry.id == user))
-    }
-
-    /// A principal is proved; a subject is plain data. This is the only way from the one to the other.
-    fn subject(&self, who: &Principal, now: SystemTime) -> Result<Subject, Error> {
-        if who.tenant() != Some(self.id()) {
-            return Err(self.other_tenant("principal", now));
+    /// Why a principal that was proved does not count here and now.
+    pub(super) fn objection(&self, record: &TenantRecord, who: &Principal) -> Option<Reason> {
+        let is_user = who.kind() == PrincipalKind::User;
+        if is_user && is_reserved(who.subject()) {
+            return Some(Reason::SubjectMismatch);
         }
-        let subject = match who.kind() {
-            PrincipalKind::User => Subject::user(who.subject()),
-            PrincipalKind::Client | PrincipalKind::Gateway | _ => {
-                Subject::user(format!("{CLIENT_PREFIX}{}", who.subject()))
-            }
-        };
-        let subject = subject.groups(who.groups());
-        // No ceiling and the empty ceiling are opposites: the first is a signed-in browser, the second admits nothing.
-        Ok(match who.scopes() {
-            Some(scopes) => subject.scopes(scopes),
-            None => subject,
-        })
+        let border = if is_user { record.users_revoked_before() } else { record.revoked_before() };
+        if border.is_some_and(|border| who.issued_at() < border) {
+            return Some(Reason::Revoked);
+        }
+        let closed = record.is_closed_to_members() && is_user && !self.is_administrator(&subject_of(who));
+        closed.then_some(Reason::TenantInactive)
     }
 
     /// Groups of the token and of the policy both count, as they do for roles.
     fn identity(&self, allowed: &Allowed) -> Identity {
         let subject = allowed.subject();
-        let groups = self.deployment.inner.policies.load().groups_of(self.id(), subject);
+        let groups = self.room.policy.snapshot().groups_of(self.id(), subject);
         let identity = Identity::new().groups(groups);
         match subject.user_id() {
             Some(user) => identity.id(user),
@@ -128,35 +100,71 @@ impl Tenant {
     }
 
     /// Whoever mixes tenants up has a defect or an intent; the log of the tenant that was asked has it either way.
-    fn other_tenant(&self, what: &'static str, now: SystemTime) -> Error {
-        let event = catalogue::DecisionDenied::new().by(Actor::system()).denied("tenant_mismatch");
-        match self.note(event, now) {
-            Ok(()) => Error::OtherTenant { what },
-            Err(error) => error,
-        }
+    fn other_tenant(&self, what: &'static str, action: Action, now: SystemTime) -> Error {
+        let event = catalogue::DecisionDenied::new().action(action.as_str()).by(Actor::anonymous());
+        self.refuse(event, Error::OtherTenant { what }, now)
     }
 
-    fn deny(&self, denied: Denied, who: &Principal, now: SystemTime) -> Error {
-        let actor = match who.kind() {
-            PrincipalKind::User => Actor::user(who.subject()),
-            PrincipalKind::Client | PrincipalKind::Gateway | _ => Actor::client(who.subject()),
+    fn deny(&self, denied: Denied, now: SystemTime) -> Error {
+        let resource = match denied.request().resource() {
+            ResourceRef::Id(id) => id.as_str(),
+            ResourceRef::Inline(resource) => resource.type_name(),
+            ResourceRef::Any(kind) => kind.as_deref().unwrap_or("any"),
+            _ => "unknown",
         };
         let event = catalogue::DecisionDenied::new()
             .action(denied.action().as_str())
+            .resource(resource)
             .missing(denied.missing())
-            .by(actor)
-            .denied(denied.code().as_str());
-        match self.note(event, now) {
-            Ok(()) => denied.into(),
-            Err(error) => error,
-        }
+            .policy(self.room.policy.version().unwrap_or_default().to_string())
+            .by(actor(denied.subject()))
+            .subject(format!("resource/{resource}"));
+        self.refuse(event, denied.into(), now)
     }
 
     fn not_reduced(&self, error: ReduceError, app: &str, actor: Actor, now: SystemTime) -> Error {
         let event = catalogue::SectionAccessDenied::new().app(app).cause(error.code()).by(actor);
-        match self.note(event.subject(format!("app/{app}")).denied(error.code()), now) {
-            Ok(()) => error.into(),
-            Err(error) => error,
-        }
+        self.refuse(event.subject(format!("app/{app}")), error.into(), now)
     }
+}
+
+/// A principal is proved; a subject is plain data. This is the only way from the one to the other.
+pub(super) fn subject_of(who: &Principal) -> Subject {
+    let subject = match who.kind() {
+        PrincipalKind::User => Subject::user(who.subject()),
+        PrincipalKind::Client => Subject::user(format!("{CLIENT}{}", who.subject())),
+        PrincipalKind::Gateway => Subject::user(format!("gateway:{}", who.subject())),
+        _ => Subject::anonymous(),
+    };
+    let subject = subject.groups(who.groups());
+    // No ceiling and the empty ceiling are opposites: the first is a signed-in browser, the second admits nothing.
+    match who.scopes() {
+        Some(scopes) => subject.scopes(scopes),
+        None => subject,
+    }
+}
+
+/// Whether a user's id would be read as something that is no user.
+pub(super) fn is_reserved(user: &str) -> bool {
+    RESERVED.iter().any(|prefix| user.starts_with(prefix))
+}
+
+/// The subject of a decision as the log names it.
+fn actor(subject: &Subject) -> Actor {
+    match subject.user_id() {
+        None => Actor::anonymous(),
+        Some(id) => id.strip_prefix(CLIENT).map_or_else(|| Actor::user(id), Actor::client),
+    }
+}
+
+fn seen(reduction: &Reduction, all: usize, kept: usize, app: &str, actor: Actor) -> Event {
+    let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+    catalogue::SectionAccessReduced::new()
+        .app(app)
+        .rows_kept(count(kept))
+        .rows_all(count(all))
+        .fields_omitted(count(reduction.omitted().len()))
+        .strict(reduction.exclusion() == Exclusion::Strict)
+        .by(actor)
+        .subject(format!("app/{app}"))
 }

@@ -3,11 +3,31 @@
 use std::time::SystemTime;
 
 use qsec_audit::catalogue::{KeyAuthority, Provider};
-use qsec_audit::{Actor, catalogue};
-use qsec_crypto::{Context, KeyringDescription, Purpose, Rotation, TenantKey};
+use qsec_audit::{Actor, Event, catalogue};
+use qsec_crypto::{
+    Context, KeyError, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy, StoppedState, TenantKey,
+    TenantKeyState,
+};
 
 use super::Tenant;
 use crate::error::Error;
+
+/// What every event of a tenant's key says of it.
+struct Facts {
+    version: i64,
+    kms_key: String,
+}
+
+/// An event of the key with those facts, by the tenant's own decision.
+macro_rules! key_event {
+    ($event:ident, $facts:expr) => {
+        catalogue::$event::new()
+            .version($facts.version)
+            .provider(Provider::Internal)
+            .kms_key($facts.kms_key)
+            .by_source(KeyAuthority::Tenant)
+    };
+}
 
 impl Tenant {
     /// Seals bytes under the tenant's newest key version, bound to a context that is not stored: who opens must know it.
@@ -27,13 +47,15 @@ impl Tenant {
         Ok(self.opening_key(sealed, &Purpose::data(), now).await?.open(sealed, context)?)
     }
 
-    /// The key that seals now: for streams and large files.
+    /// The key that seals now: for streams and large files. Ask for it anew for each piece of work; one that is kept goes
+    /// on when the tenant is deactivated.
     ///
     /// # Errors
     /// As [`Tenant::seal`].
     pub async fn sealing_key(&self, purpose: &Purpose, now: SystemTime) -> Result<TenantKey, Error> {
         self.pass("seal", now).await?;
-        Ok(self.room.keyring().current(purpose, now).await?)
+        let key = self.room.keyring().current(purpose, now).await;
+        key.map_err(|error| self.no_key(error, "seal", purpose, now))
     }
 
     /// The key that opens bytes beginning like these: at least the header, six bytes.
@@ -42,7 +64,8 @@ impl Tenant {
     /// As [`Tenant::open`].
     pub async fn opening_key(&self, sealed: &[u8], purpose: &Purpose, now: SystemTime) -> Result<TenantKey, Error> {
         self.pass("open", now).await?;
-        Ok(self.room.keyring().for_sealed(sealed, purpose, now).await?)
+        let key = self.room.keyring().for_sealed(sealed, purpose, now).await;
+        key.map_err(|error| self.no_key(error, "open", purpose, now))
     }
 
     /// The tenant's key as it stands: versions, states, wrappings. Works in every state of the tenant.
@@ -56,17 +79,24 @@ impl Tenant {
     /// Makes a new key version: new bytes are sealed under it, old ones stay readable.
     ///
     /// # Errors
-    /// [`Error::Key`] in the state of the key, [`Error::Record`] if the log does not take the event, which comes first.
+    /// [`Error::Key`] in the state of the key, recorded before this returns; [`Error::Record`] if the log does not take
+    /// the event, which comes first.
     pub async fn rotate_key(&self, purpose: &Purpose, actor: &Actor, now: SystemTime) -> Result<Rotation, Error> {
-        let current = self.room.keyring().current(purpose, now).await?.version();
+        let _alone = self.room.changes.lock().await;
+        let described = self.describe_keys(now).await?;
+        let current = facts(&described, purpose);
+        let subject = format!("key/{}/{purpose}/{}", self.id(), current.version);
         let event = catalogue::KeyRotated::new()
-            .from_version(i64::from(current))
-            .version(i64::from(current).saturating_add(1))
+            .from_version(current.version)
+            .version(current.version.saturating_add(1))
             .provider(Provider::Internal)
+            .kms_key(current.kms_key)
             .by(actor.clone())
-            .subject(format!("key/{}/{purpose}/{current}", self.id()));
-        self.announce(event, now).await?;
-        Ok(self.room.keyring().rotate(purpose, now).await?)
+            .subject(subject);
+        if let Err(error) = self.room.keyring().current(purpose, now).await {
+            return Err(self.refuse(event, error.into(), now));
+        }
+        self.carry_out(event, now, async { Ok(self.room.keyring().rotate(purpose, now).await?) }).await
     }
 
     /// Locks the tenant's key: nothing opens and nothing is sealed until it is enabled again. Nothing is lost.
@@ -74,12 +104,11 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn disable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyDisabled::new()
-            .by_source(KeyAuthority::Tenant)
-            .provider(Provider::Internal)
-            .by(actor.clone());
-        self.announce(event.subject(self.key_subject()), now).await?;
-        Ok(self.room.keyring().disable(now).await?)
+        let _alone = self.room.changes.lock().await;
+        let described = self.describe_keys(now).await?;
+        let event = key_event!(KeyDisabled, facts(&described, &Purpose::data())).by(actor.clone());
+        let event = self.not_on_its_way_out(event, &described, now)?;
+        self.carry_out(event, now, async { Ok(self.room.keyring().disable(now).await?) }).await
     }
 
     /// Unlocks it.
@@ -87,10 +116,11 @@ impl Tenant {
     /// # Errors
     /// As [`Tenant::rotate_key`].
     pub async fn enable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event =
-            catalogue::KeyEnabled::new().by_source(KeyAuthority::Tenant).provider(Provider::Internal).by(actor.clone());
-        self.announce(event.subject(self.key_subject()), now).await?;
-        Ok(self.room.keyring().enable(now).await?)
+        let _alone = self.room.changes.lock().await;
+        let described = self.describe_keys(now).await?;
+        let event = key_event!(KeyEnabled, facts(&described, &Purpose::data())).by(actor.clone());
+        let event = self.not_on_its_way_out(event, &described, now)?;
+        self.carry_out(event, now, async { Ok(self.room.keyring().enable(now).await?) }).await
     }
 
     /// Locks the key at once and destroys it after 7 to 30 days, unless the deletion is cancelled.
@@ -101,26 +131,86 @@ impl Tenant {
         qsec_crypto::check_deletion_days(days)?;
         let due = now.checked_add(std::time::Duration::from_secs(u64::from(days) * crate::clock::DAY_SECONDS));
         let due = due.ok_or_else(|| Error::Malformed { what: "the clock is beyond all dates".to_owned() })?;
-        let event = catalogue::KeyDeletionScheduled::new()
-            .by_source(KeyAuthority::Tenant)
+        let _alone = self.room.changes.lock().await;
+        let described = self.describe_keys(now).await?;
+        let event = key_event!(KeyDeletionScheduled, facts(&described, &Purpose::data()))
             .days(i64::from(days))
             .due(due)
             .by(actor.clone());
-        self.announce(event.subject(self.key_subject()), now).await?;
-        Ok(self.room.keyring().schedule_deletion(days, now).await?)
+        let event = self.not_on_its_way_out(event, &described, now)?;
+        self.carry_out(event, now, async { Ok(self.room.keyring().schedule_deletion(days, now).await?) }).await
     }
 
     /// Cancels the deletion. The key stays disabled: opening again is a second, deliberate act.
     ///
     /// # Errors
-    /// As [`Tenant::rotate_key`].
+    /// [`Error::Key`] with the code `conflict` if no deletion is scheduled, and as [`Tenant::rotate_key`].
     pub async fn cancel_key_deletion(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let event = catalogue::KeyDeletionCancelled::new().by_source(KeyAuthority::Tenant).by(actor.clone());
-        self.announce(event.subject(self.key_subject()), now).await?;
-        Ok(self.room.keyring().cancel_deletion(now).await?)
+        let _alone = self.room.changes.lock().await;
+        let described = self.describe_keys(now).await?;
+        let event = key_event!(KeyDeletionCancelled, facts(&described, &Purpose::data())).by(actor.clone());
+        let event = event.subject(self.key_subject());
+        let error = match described.state {
+            TenantKeyState::PendingDeletion => {
+                let cancel = async { Ok(self.room.keyring().cancel_deletion(now).await?) };
+                return self.carry_out(event, now, cancel).await;
+            }
+            TenantKeyState::Destroyed => stopped(StoppedState::Destroyed),
+            TenantKeyState::Active | TenantKeyState::Disabled | _ => {
+                KeyError::Conflict { what: "no deletion is scheduled".to_owned() }
+            }
+        };
+        Err(self.refuse(event, error.into(), now))
+    }
+
+    /// The event with its subject, if the tenant's key can still be switched on and off.
+    fn not_on_its_way_out(
+        &self,
+        event: Event,
+        described: &KeyringDescription,
+        now: SystemTime,
+    ) -> Result<Event, Error> {
+        let event = event.subject(self.key_subject());
+        let state = match described.state {
+            TenantKeyState::PendingDeletion => StoppedState::PendingDeletion,
+            TenantKeyState::Destroyed => StoppedState::Destroyed,
+            TenantKeyState::Active | TenantKeyState::Disabled | _ => return Ok(event),
+        };
+        if !described.by.contains(&StoppedBy::Tenant) {
+            return Ok(event);
+        }
+        Err(self.refuse(event, stopped(state).into(), now))
+    }
+
+    /// Why there is no key to work with, recorded. What the keyring observes by itself is recorded already, and a
+    /// dependency that is away is no refusal.
+    fn no_key(&self, error: KeyError, surface: &str, purpose: &Purpose, now: SystemTime) -> Error {
+        let actor = Actor::anonymous();
+        let event = if let KeyError::Stopped(Stopped { by: StoppedBy::Kms, .. }) = &error {
+            catalogue::KmsDenied::new().operation(surface).by(actor)
+        } else if let KeyError::Stopped(_) = &error {
+            catalogue::TenantRequestRefused::new().surface(surface).state(error.code()).by(actor)
+        } else if let KeyError::VersionNotFound { .. } = &error {
+            catalogue::CiphertextRejected::new().purpose(purpose.as_str()).format("native").by(actor)
+        } else {
+            return error.into();
+        };
+        self.refuse(event.subject(self.key_subject()), error.into(), now)
     }
 
     fn key_subject(&self) -> String {
         format!("key/{}", self.id())
     }
+}
+
+fn facts(described: &KeyringDescription, purpose: &Purpose) -> Facts {
+    let versions = described.versions.iter().filter(|version| version.purpose == *purpose);
+    Facts {
+        version: versions.map(|version| i64::from(version.version)).max().unwrap_or_default(),
+        kms_key: described.key_ids.first().map_or_else(String::new, |key| key.as_str().to_owned()),
+    }
+}
+
+fn stopped(state: StoppedState) -> KeyError {
+    Stopped::new(state, StoppedBy::Tenant).into()
 }

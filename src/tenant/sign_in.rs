@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use qsec_audit::catalogue::ReplayKind;
 use qsec_audit::{Actor, catalogue};
 use qsec_crypto::SecretKey;
 use qsec_identity::{
@@ -11,11 +12,13 @@ use qsec_identity::{
 use serde::{Deserialize, Serialize};
 
 use super::Tenant;
+use super::access::{is_reserved, subject_of};
 use crate::error::Error;
 use crate::hex;
+use crate::lifecycle::TenantRecord;
 
-/// Users and clients share the subjects of decisions; no identity provider may speak in a client's name.
-pub(super) const CLIENT_PREFIX: &str = "client:";
+/// What the ids of providers begin with; a number follows, and is not given again.
+const PROVIDER_PREFIX: &str = "idp_";
 
 /// A user who signed in, and the session token that says so.
 ///
@@ -66,15 +69,16 @@ impl Tenant {
     pub async fn add_provider(&self, configuration: &str, actor: &Actor, now: SystemTime) -> Result<String, Error> {
         self.pass("idp", now).await?;
         let provider = JwtProvider::parse(configuration)?;
-        let mut providers = self.providers().await?;
-        let taken = self.deployment.inner.store.list(self.id(), Collection::Provider).await?.len();
-        let id = format!("idp_{}", taken.saturating_add(1));
-        providers.add(&id, provider.clone())?;
+        let _alone = self.room.changes.lock().await;
+        let known = self.list_providers().await?;
+        let id = next_id(known.iter().map(|(id, _)| id.as_str()));
+        self.registered(known)?.add(&id, provider.clone())?;
         let event =
             catalogue::IdpCreated::new().kind(catalogue::IdpKind::Jwt).issuer(provider.issuer()).by(actor.clone());
-        self.announce(event.subject(format!("idp/{id}")), now).await?;
         let row = Row { id: id.clone(), generation: 1, body: provider.to_json().as_bytes().to_vec() };
-        IdentityStore::write(&self.deployment.inner.store, self.id(), Collection::Provider, &row).await?;
+        let store = &self.deployment.inner.store;
+        let write = async { Ok(IdentityStore::write(store, self.id(), Collection::Provider, &row).await?) };
+        self.carry_out(event.subject(format!("idp/{id}")), now, write).await?;
         Ok(id)
     }
 
@@ -107,34 +111,45 @@ impl Tenant {
 
     /// Signs a user in by a token of one of the tenant's identity providers, which is good once.
     ///
+    /// While the tenant is closed to its users, administrators get in.
+    ///
     /// # Errors
     /// [`Error::Token`] with the rejection, recorded before this returns.
     pub async fn sign_in(&self, token: &str, now: SystemTime) -> Result<SignedIn, Error> {
-        let login = match self.providers().await?.login(token, &Presented::bearer(), now) {
+        self.deployment.inner.recorder.ready(now).await?;
+        let record = self.fresh_record().await?;
+        let login = match self.registered(self.list_providers().await?)?.login(token, &Presented::bearer(), now) {
             Ok(login) => login,
-            Err(rejection) => return Err(self.login_failed(rejection, now)),
+            Err(rejection) => return Err(self.login_failed(rejection, None, now)),
         };
-        if let Err(rejection) = self.admit_login(&login, now).await? {
-            return Err(self.login_failed(rejection, now));
+        if let Err(rejection) = self.admit_login(&login, &record, now).await? {
+            return Err(self.login_failed(rejection, Some(login.provider()), now));
         }
         let user = login.principal().subject().to_owned();
-        let session = self.start_session(&login, &user, now).await?;
+        let session = self.start_session(&login, &record, now).await?;
         Ok(SignedIn { user, provider: login.provider().to_owned(), session })
     }
 
     /// The checks that need the store, replay last: a login refused for another cause does not burn its token.
-    async fn admit_login(&self, login: &Login, now: SystemTime) -> Result<Result<(), Rejection>, Error> {
-        let store = &self.deployment.inner.store;
-        if login.principal().subject().starts_with(CLIENT_PREFIX) {
+    async fn admit_login(
+        &self,
+        login: &Login,
+        record: &TenantRecord,
+        now: SystemTime,
+    ) -> Result<Result<(), Rejection>, Error> {
+        let principal = login.principal();
+        if is_reserved(principal.subject()) {
             return Ok(Err(Rejection::new(Reason::SubjectMismatch)));
         }
-        if !self.deployment.tenant_record(self.id()).await?.state().is_usable() {
+        let closed = record.is_closed_to_members() && !self.is_administrator(&subject_of(principal));
+        if !record.state().is_usable() || closed {
             return Ok(Err(Rejection::new(Reason::TenantInactive)));
         }
         if !self.link(login, now).await? {
             return Ok(Err(Rejection::new(Reason::SubjectMismatch)));
         }
-        for key in login.principal().replay_keys() {
+        for key in principal.replay_keys() {
+            let store = &self.deployment.inner.store;
             if !ReplayStore::insert(store, self.id(), key.key(), key.keep_until(), now).await? {
                 return Ok(Err(Rejection::new(Reason::Replayed)));
             }
@@ -147,6 +162,7 @@ impl Tenant {
     async fn link(&self, login: &Login, now: SystemTime) -> Result<bool, Error> {
         let store = &self.deployment.inner.store;
         let subject = login.principal().subject();
+        let _alone = self.room.changes.lock().await;
         if let Some(row) = IdentityStore::get(store, self.id(), Collection::User, subject).await? {
             let link: UserLink =
                 serde_json::from_slice(&row.body).map_err(|error| Error::internal(error.to_string()))?;
@@ -161,42 +177,68 @@ impl Tenant {
             .idp(login.provider())
             .by_source(catalogue::LinkedBy::Mapping)
             .by(Actor::user(subject));
-        self.announce(event.subject(format!("user/{subject}")), now).await?;
         let row = Row { id: subject.to_owned(), generation: 1, body };
-        IdentityStore::write(store, self.id(), Collection::User, &row).await?;
+        let write = async { Ok(IdentityStore::write(store, self.id(), Collection::User, &row).await?) };
+        self.carry_out(event.subject(format!("user/{subject}")), now, write).await?;
         Ok(true)
     }
 
-    async fn start_session(&self, login: &Login, user: &str, now: SystemTime) -> Result<Issued, Error> {
-        let actor = Actor::user(user);
+    /// The session is made first and given away last: what the log says of it in between is then true.
+    async fn start_session(&self, login: &Login, record: &TenantRecord, now: SystemTime) -> Result<Issued, Error> {
+        let user = login.principal().subject();
         let random = SecretKey::generate().map_err(|_| Error::internal("the kernel gave no randomness"))?;
         let id = hex::lower(random.expose_secret().split_at(16).0);
+        let draft = TokenDraft::new(TokenType::Session, user)
+            .audience(record.issuer())
+            .session_id(&id)
+            .auth_time(now)
+            .groups(login.principal().groups().iter().map(String::as_str));
+        let issued = self.sign(draft, record, now).await?;
+        let actor = Actor::user(user);
         let succeeded = catalogue::LoginSucceeded::new().idp(login.provider()).method(login.method()).mfa(false);
         self.note(succeeded.by(actor.clone()).subject(format!("user/{user}")).session(id.as_str()), now)?;
         let started = catalogue::SessionStarted::new().idp(login.provider()).recovery(false);
-        self.note(started.by(actor.clone()).subject(format!("session/{id}")), now)?;
-        let groups = login.principal().groups().iter().map(String::as_str);
-        let draft = TokenDraft::new(TokenType::Session, user)
-            .audience(self.issuer())
-            .session_id(&id)
-            .auth_time(now)
-            .groups(groups);
-        self.issue_token(draft, &actor, now).await
+        self.note(started.by(actor.clone()).subject(format!("session/{id}")).session(id.as_str()), now)?;
+        let token = catalogue::TokenIssued::new().jti(issued.jti()).audience(record.issuer());
+        let token = token.kind(catalogue::TokenKind::Session).exp(issued.expires_at());
+        self.note(token.by(actor).subject(format!("token/{}", issued.jti())).session(id), now)?;
+        Ok(issued)
     }
 
-    async fn providers(&self) -> Result<Providers, Error> {
+    fn registered(&self, known: Vec<(String, JwtProvider)>) -> Result<Providers, Error> {
         let mut providers = Providers::new(self.id());
-        for (id, provider) in self.list_providers().await? {
+        for (id, provider) in known {
             providers.add(&id, provider)?;
         }
         Ok(providers)
     }
 
-    fn login_failed(&self, rejection: Rejection, now: SystemTime) -> Error {
-        let event = catalogue::LoginFailed::new().method("jwt").by(Actor::anonymous());
-        match self.note(event.denied(rejection.reason().as_str()), now) {
+    fn login_failed(&self, rejection: Rejection, provider: Option<&str>, now: SystemTime) -> Error {
+        let event = catalogue::LoginFailed::new().method("jwt");
+        let event = provider.into_iter().fold(event, catalogue::LoginFailed::idp).by(Actor::anonymous());
+        let replay = if rejection.reason() == Reason::Replayed { Some(ReplayKind::Jti) } else { None };
+        let event = event.denied(rejection.reason().as_str());
+        match self.note(event, now).and_then(|()| self.note_replay(replay, now)) {
             Ok(()) => Error::Token(rejection),
             Err(error) => error,
         }
+    }
+}
+
+/// One more than the greatest: the number of one that was removed from between is not given again.
+fn next_id<'a>(known: impl Iterator<Item = &'a str>) -> String {
+    let number = |id: &str| id.strip_prefix(PROVIDER_PREFIX)?.parse::<u64>().ok();
+    let greatest = known.filter_map(number).max().unwrap_or(0);
+    format!("{PROVIDER_PREFIX}{}", greatest.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::next_id;
+
+    #[test]
+    fn id_of_a_provider_that_was_removed_from_between_is_not_given_again() {
+        assert_eq!(next_id([].into_iter()), "idp_1");
+        assert_eq!(next_id(["idp_1", "idp_10", "idp_9", "other"].into_iter()), "idp_11");
     }
 }

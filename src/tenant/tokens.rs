@@ -1,17 +1,44 @@
 //! Tokens of the tenant: whose they are, and who made them.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use qsec_audit::catalogue::TokenKind;
+use qsec_audit::catalogue::{ReplayKind, TokenKind};
 use qsec_audit::{Actor, catalogue};
 use qsec_identity::{
     Algorithm, Collection, IdentityStore, Issued, Issuer, KeySet, Presented, Principal, Purpose, Reason, Rejection,
-    SigningKey, SigningKeyRing, TokenDraft, TokenPolicy, TokenType, Validator,
+    Row, SigningKey, SigningKeyRing, TokenDraft, TokenPolicy, TokenType, Validator,
 };
 
 use super::Tenant;
-use crate::deployment::signing_key_record;
+use crate::deployment::{RINGS, signing_key_record};
 use crate::error::{Error, NO_ACTIVE_KEY};
+use crate::lifecycle::TenantRecord;
+
+/// The validators that were made, by the purpose of the keys they trust.
+#[derive(Debug, Default)]
+pub(super) struct Validators(Mutex<HashMap<Purpose, (Basis, Arc<Validator>)>>);
+
+/// What a validator follows from. If any of it is another one, so is the validator.
+#[derive(Debug, PartialEq, Eq)]
+struct Basis {
+    ring: u64,
+    issuer: String,
+    revoked_before: Option<SystemTime>,
+}
+
+impl Validators {
+    fn find(&self, purpose: Purpose, basis: &Basis) -> Option<Arc<Validator>> {
+        let made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.get(&purpose).filter(|(of, _)| of == basis).map(|(_, validator)| Arc::clone(validator))
+    }
+
+    fn keep(&self, purpose: Purpose, basis: Basis, validator: &Arc<Validator>) {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.insert(purpose, (basis, Arc::clone(validator)));
+    }
+}
 
 impl Tenant {
     /// Says who is calling: validates a session or access token of this tenant.
@@ -28,28 +55,20 @@ impl Tenant {
         }
     }
 
-    /// Issues a token of this tenant: signed by its active key, recorded before it leaves.
+    /// Issues a token of this tenant: signed by its active key, and handed to the log before it leaves.
     ///
     /// The tenant and the issuer are set here; audience, subject and the rest are the draft's.
     ///
     /// # Errors
     /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Issue`] for a draft out of bounds,
-    /// [`Error::NotFound`] if there is no active key of that kind.
+    /// [`Error::NotFound`] if there is no active key of that kind, [`Error::Log`] if the log does not open.
     pub async fn issue_token(&self, draft: TokenDraft, actor: &Actor, now: SystemTime) -> Result<Issued, Error> {
-        self.pass("token", now).await?;
-        let kind = draft.token_type();
-        let (purpose, recorded) = if kind == TokenType::Access {
-            (Purpose::Access, TokenKind::Access)
-        } else if kind == TokenType::Session {
-            (Purpose::Session, TokenKind::Session)
-        } else {
-            return Err(Error::NotFound { noun: NO_ACTIVE_KEY, id: kind.as_str().to_owned() });
-        };
-        let key = self.active_key(purpose).await?;
-        let issued = Issuer::new(self.issuer())?.issue(&draft.tenant(self.id()), &key, now)?;
-        let event =
-            catalogue::TokenIssued::new().jti(issued.jti()).kind(recorded).exp(issued.expires_at()).by(actor.clone());
-        self.announce(event.subject(format!("token/{}", issued.jti())), now).await?;
+        let record = self.pass("token", now).await?;
+        let is_session = draft.token_type() == TokenType::Session;
+        let kind = if is_session { TokenKind::Session } else { TokenKind::Access };
+        let issued = self.sign(draft, &record, now).await?;
+        let event = catalogue::TokenIssued::new().jti(issued.jti()).kind(kind).exp(issued.expires_at());
+        self.note(event.by(actor.clone()).subject(format!("token/{}", issued.jti())), now)?;
         Ok(issued)
     }
 
@@ -58,7 +77,23 @@ impl Tenant {
     /// # Errors
     /// The store's errors.
     pub async fn jwks(&self) -> Result<String, Error> {
-        Ok(self.ring(Purpose::Access).await?.jwks())
+        Ok(ring(&self.ring_row(Purpose::Access).await?)?.jwks())
+    }
+
+    /// A signed token that nobody has yet.
+    pub(super) async fn sign(
+        &self,
+        draft: TokenDraft,
+        record: &TenantRecord,
+        now: SystemTime,
+    ) -> Result<Issued, Error> {
+        let purpose = Purpose::of(draft.token_type()).filter(|purpose| RINGS.contains(purpose));
+        let no_key = || Error::NotFound { noun: NO_ACTIVE_KEY, id: draft.token_type().as_str().to_owned() };
+        let purpose = purpose.ok_or_else(no_key)?;
+        // Tokens count whole seconds: one of the second in which the tenant came back must not look like one from before.
+        let now = record.users_revoked_before().map_or(now, |border| border.max(now));
+        let key = self.active_key(purpose).await?;
+        Ok(Issuer::new(record.issuer())?.issue(&draft.tenant(self.id()), &key, now)?)
     }
 
     /// Records a refusal and makes the error of it.
@@ -75,10 +110,17 @@ impl Tenant {
             event = event.kid(kid);
         }
         let event = event.by(Actor::anonymous()).denied(rejection.reason().as_str());
-        match self.note(event, now) {
+        let replay = if rejection.reason() == Reason::Replayed { Some(ReplayKind::Dpop) } else { None };
+        match self.note(event, now).and_then(|()| self.note_replay(replay, now)) {
             Ok(()) => Error::Token(rejection),
             Err(error) => error,
         }
+    }
+
+    /// Something that is good once came a second time: an alarm beside the refusal.
+    pub(super) fn note_replay(&self, kind: Option<ReplayKind>, now: SystemTime) -> Result<(), Error> {
+        let Some(kind) = kind else { return Ok(()) };
+        self.note(catalogue::ReplayDetected::new().kind(kind).by(Actor::anonymous()).denied("replayed"), now)
     }
 
     /// Token, then tenant, then replay. Whether the tenant is active is told only to a caller whose token is good, and a
@@ -89,43 +131,53 @@ impl Tenant {
         presented: &Presented,
         now: SystemTime,
     ) -> Result<Result<Principal, Rejection>, Error> {
+        self.deployment.inner.recorder.ready(now).await?;
+        let record = self.fresh_record().await?;
         let validator = match qsec_identity::inspect(token) {
-            Ok(inspection) => self.validator(inspection.looks_like()).await?,
+            Ok(inspection) => self.validator(inspection.looks_like(), &record).await?,
             Err(rejection) => return Ok(Err(rejection)),
         };
         let principal = match validator.validate(token, presented, now) {
             Ok(principal) => principal,
             Err(rejection) => return Ok(Err(rejection)),
         };
-        if !self.deployment.tenant_record(self.id()).await?.state().is_usable() {
+        if !record.state().is_usable() {
             return Ok(Err(Rejection::new(Reason::TenantInactive)));
+        }
+        if let Some(reason) = self.objection(&record, &principal) {
+            return Ok(Err(Rejection::new(reason)));
         }
         Ok(validator.consume(principal, &self.deployment.inner.store, now).await)
     }
 
     /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
-    async fn validator(&self, looks_like: &[TokenType]) -> Result<Validator, Error> {
-        let issuer = self.issuer();
-        let (policy, purpose) = if looks_like.contains(&TokenType::Session) {
-            (TokenPolicy::session(&issuer), Purpose::Session)
-        } else {
-            (TokenPolicy::access(&issuer), Purpose::Access)
-        };
-        let policy = policy.audience(&issuer).algorithms([Algorithm::Es256]).tenant(self.id());
-        let keys =
-            KeySet::parse(self.ring(purpose).await?.jwks()).map_err(|error| Error::internal(error.to_string()))?;
-        Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))
+    async fn validator(&self, looks_like: &[TokenType], record: &TenantRecord) -> Result<Arc<Validator>, Error> {
+        let is_session = looks_like.contains(&TokenType::Session);
+        let purpose = if is_session { Purpose::Session } else { Purpose::Access };
+        let row = self.ring_row(purpose).await?;
+        let issuer = record.issuer().to_owned();
+        let basis = Basis { ring: row.generation, issuer, revoked_before: record.revoked_before() };
+        if let Some(validator) = self.room.validators.find(purpose, &basis) {
+            return Ok(validator);
+        }
+        let new = if is_session { TokenPolicy::session } else { TokenPolicy::access };
+        let policy =
+            new(basis.issuer.as_str()).audience(&basis.issuer).algorithms([Algorithm::Es256]).tenant(self.id());
+        let policy = basis.revoked_before.into_iter().fold(policy, TokenPolicy::revoked_before);
+        let keys = KeySet::parse(ring(&row)?.jwks()).map_err(|error| Error::internal(error.to_string()))?;
+        let validator = Arc::new(Validator::new(policy, keys).map_err(|error| Error::internal(error.to_string()))?);
+        self.room.validators.keep(purpose, basis, &validator);
+        Ok(validator)
     }
 
-    async fn ring(&self, purpose: Purpose) -> Result<SigningKeyRing, Error> {
+    async fn ring_row(&self, purpose: Purpose) -> Result<Row, Error> {
         let store = &self.deployment.inner.store;
         let row = IdentityStore::get(store, self.id(), Collection::SigningKey, purpose.as_str()).await?;
-        let row = row.ok_or_else(|| Error::NotFound { noun: "signing key ring", id: purpose.as_str().to_owned() })?;
-        SigningKeyRing::from_row(&row).map_err(|error| Error::internal(error.to_string()))
+        row.ok_or_else(|| Error::NotFound { noun: "signing key ring", id: purpose.as_str().to_owned() })
     }
 
     async fn active_key(&self, purpose: Purpose) -> Result<SigningKey, Error> {
-        let ring = self.ring(purpose).await?;
+        let ring = ring(&self.ring_row(purpose).await?)?;
         let missing = || Error::NotFound { noun: NO_ACTIVE_KEY, id: purpose.as_str().to_owned() };
         let record = ring.active().ok_or_else(missing)?;
         let wrapped = record.wrapped().ok_or_else(missing)?;
@@ -133,4 +185,8 @@ impl Tenant {
         let pkcs8 = self.deployment.inner.token_keys.open(&name, wrapped)?;
         SigningKey::from_pkcs8(record.algorithm(), &pkcs8).map_err(|error| Error::internal(error.to_string()))
     }
+}
+
+fn ring(row: &Row) -> Result<SigningKeyRing, Error> {
+    SigningKeyRing::from_row(row).map_err(|error| Error::internal(error.to_string()))
 }

@@ -453,6 +453,12 @@ impl Shared {
         core.seen.find(number, id).map(|seen| seen.index)
     }
 
+    /// Whether a frame seems to be on its way to a disk that does not answer.
+    #[cfg(test)]
+    pub(super) fn hang(&self, hangs: bool) {
+        self.lock().in_flight = hangs;
+    }
+
     pub(super) fn mark_closed(&self, mut core: Guard<'_>) {
         core.closed = true;
         self.changed.notify_all();

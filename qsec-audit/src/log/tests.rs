@@ -200,7 +200,7 @@ fn id_of_an_event_finds_its_proof() {
 fn burst_of_counted_events_is_kept_or_counted_to_the_last() {
     let dir = folder();
     let log = new_log(dir.path());
-    let sent = 10_000;
+    let sent = 200_000;
     let mut kept = 0;
     for _ in 0..sent {
         let event = SheetOpened::new().sheet("s").by(Actor::user("u")).tenant(TenantId::parse("acme").unwrap());
@@ -358,4 +358,57 @@ fn full_disk_fails_the_log_and_names_the_path() {
     assert_eq!(again.code(), "audit_unavailable");
     assert!(!log.record(SheetOpened::new().by(Actor::system()), nine()).unwrap().is_kept());
     assert!(log.record(Draft::new("un.known").by(Actor::system()), nine()).is_err());
+}
+
+#[test]
+fn event_that_waits_for_room_is_refused_after_five_seconds_and_no_sooner() {
+    let dir = folder();
+    let log = new_log(dir.path());
+    // As it is while a frame is on its way to a disk that hangs: nobody else may write.
+    log.shared.hang(true);
+    let fill = || SheetOpened::new().sheet("s").by(Actor::system());
+    while log.record(fill(), nine()).unwrap().is_kept() {}
+    #[expect(clippy::disallowed_methods, reason = "a test measures how long it waits")]
+    let begun = std::time::Instant::now();
+    assert!(matches!(log.record(opened("acme", "a-1"), nine()), Err(RecordError::NoRoom)));
+    let waiting = begun.elapsed();
+    assert!(waiting >= Duration::from_secs(5) && waiting < Duration::from_secs(30), "{waiting:?}");
+    log.shared.hang(false);
+    log.record(opened("acme", "a-1"), nine()).unwrap().durable().unwrap();
+    log.close(nine()).unwrap();
+    assert_intact(dir.path());
+}
+
+/// Seals so many times, then not any more.
+#[derive(Debug)]
+struct Exhausted(std::sync::atomic::AtomicU32);
+
+impl StateSealer for Exhausted {
+    fn seal(&self, key: &MacKey) -> Result<Vec<u8>, SealerError> {
+        let left = self.0.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        if left > 0 { Ok(key.expose_secret().to_vec()) } else { Err(SealerError::new("the KMS is away")) }
+    }
+
+    fn open(&self, sealed: &[u8]) -> Result<MacKey, SealerError> {
+        danger::plain_sealer().open(sealed)
+    }
+}
+
+#[test]
+fn log_whose_state_cannot_be_sealed_fails_and_loses_no_receipt() {
+    let dir = folder();
+    let keys_of = |left| LogKeys::new(SigningKey::from_seed(&[7; 32]).unwrap(), Arc::new(Exhausted(left)));
+    let log = Log::create(dir.path(), &origin(), keys_of(2.into()), &escrow(), nine()).unwrap();
+    let receipt = log.record(opened("acme", "a-1"), nine()).unwrap().durable().unwrap();
+    let error = log.round(nine() + Duration::from_secs(2)).unwrap_err();
+    assert!(matches!(error, RecordError::Sealer(_)) && error.code() == "audit_unavailable" && error.is_retryable());
+    assert_eq!(log.record(opened("acme", "a-2"), nine()).unwrap_err().code(), "audit_unavailable");
+    drop(log);
+    let refused = Log::open(dir.path(), keys_of(0.into()), None, nine()).unwrap_err();
+    assert_eq!(refused.code(), "audit_unavailable");
+    let log = Log::open(dir.path(), keys(), None, nine()).unwrap();
+    let entry = log.tail(receipt.tree(), receipt.index()).next().unwrap().unwrap();
+    assert!(entry.text().contains(&receipt.id().to_string()));
+    log.close(nine() + Duration::from_secs(2)).unwrap();
+    assert_intact(dir.path());
 }

@@ -23,6 +23,16 @@ pub enum Severity {
     Tampered,
 }
 
+impl Severity {
+    /// `note` or `tampered`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Tampered => "tampered",
+        }
+    }
+}
+
 /// The answer of a verification.
 ///
 /// ```
@@ -143,17 +153,19 @@ impl Finding {
     }
 }
 
+/// For a person: `frame_damaged: the frame fails its CRC (wal/00000000000000000000.qwal, byte 4112, commit 9, tree acme, leaf 7)`.
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.code, self.detail)?;
-        if let Some(file) = self.file() {
-            write!(f, " (`{file}`")?;
-            if let Some(offset) = self.offset() {
-                write!(f, " at {offset}")?;
-            }
-            f.write_str(")")?;
-        }
-        Ok(())
+        let places = [
+            self.file().map(str::to_owned),
+            self.offset().map(|offset| format!("byte {offset}")),
+            self.commit().map(|commit| format!("commit {commit}")),
+            self.tree().map(|tree| format!("tree {tree}")),
+            self.index().map(|index| format!("leaf {index}")),
+        ];
+        let known: Vec<String> = places.into_iter().flatten().collect();
+        if known.is_empty() { Ok(()) } else { write!(f, " ({})", known.join(", ")) }
     }
 }
 
@@ -186,5 +198,23 @@ impl Findings {
         if self.list.len() < MAX_FINDINGS {
             self.list.push(finding);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finding_is_shown_with_all_that_is_known_of_its_place() {
+        let place = Place::file("wal/0.qwal").at(4_112).commit(9).tree(&Tree::Deployment).index(7);
+        let finding =
+            |place| Finding { code: "mac_invalid", severity: Severity::Tampered, detail: "no".to_owned(), place };
+        assert_eq!(
+            finding(place).to_string(),
+            "mac_invalid: no (wal/0.qwal, byte 4112, commit 9, tree _deployment, leaf 7)"
+        );
+        assert_eq!(finding(Place::default()).to_string(), "mac_invalid: no");
+        assert_eq!((Severity::Note.as_str(), Severity::Tampered.as_str()), ("note", "tampered"));
     }
 }

@@ -1,4 +1,15 @@
 //! `mac.state`: where the MAC chain stands, and whether the log was closed.
+//!
+//! Its last field is a hash that needs no key: it tells damage, not forgery. What somebody who may write to the folder can make of
+//! the rest, and what resists it:
+//!
+//! | field | changed to | resisted by |
+//! |---|---|---|
+//! | state | *open*, of a closed log | nothing: a cut of what came after the last round looks like an unclean stop, as it does while a log is in use. Whoever kept the [`Head`](crate::Head) of the close sees `rolled_back` |
+//! | state | *closed*, of an open log | the number of the next commit must then be that of the log's end: `state_damaged` |
+//! | next commit | more | `log_truncated` |
+//! | next commit | less | nothing in itself: it may be behind. A log cut to match it still has its signed checkpoints in `trees/`, and a head elsewhere |
+//! | sealed key | an older one, or any bytes | the sealer refuses what it did not make; an older key does not fit the frames that follow, which are `mac_invalid`: at opening, or, if the log was closed, for who has the escrowed key |
 
 use super::Fields;
 use crate::merkle::sha256;

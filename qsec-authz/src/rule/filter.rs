@@ -87,7 +87,11 @@ impl FilterPattern {
             Types::Every => true,
             Types::One(name) => *name == type_name && self.glob.matches(id),
             Types::Beginning(name) => {
-                type_name.starts_with(name.as_str()) && self.glob.matches(&format!("{type_name}_{id}"))
+                let begins = type_name.starts_with(name.as_str());
+                // `Type*` says nothing of the rest.
+                begins
+                    && (self.text.len() == name.len().saturating_add(1)
+                        || self.glob.matches(&format!("{type_name}_{id}")))
             }
         }
     }

@@ -56,7 +56,11 @@ impl Reduction {
     }
 }
 
-impl Reducible for RecordBatch {}
+impl Reducible for RecordBatch {
+    fn row_count(&self) -> usize {
+        self.num_rows()
+    }
+}
 
 #[expect(private_interfaces, reason = "the trait is sealed by being unnameable")]
 impl Data for RecordBatch {

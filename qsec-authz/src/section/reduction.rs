@@ -274,7 +274,10 @@ impl Reduction {
 }
 
 /// Data that can be reduced: a [`Table`](super::Table), and with the feature `arrow` a `RecordBatch`. It cannot be implemented elsewhere.
-pub trait Reducible: sealed::Data {}
+pub trait Reducible: sealed::Data {
+    /// How many rows there are: what a record of a reduction says before and after.
+    fn row_count(&self) -> usize;
+}
 
 pub(super) mod sealed {
     use super::{Binding, ReduceError, Reduction};

@@ -111,7 +111,11 @@ impl Table {
     }
 }
 
-impl Reducible for Table {}
+impl Reducible for Table {
+    fn row_count(&self) -> usize {
+        self.rows()
+    }
+}
 
 #[expect(private_interfaces, reason = "the trait is sealed by being unnameable")]
 impl Data for Table {

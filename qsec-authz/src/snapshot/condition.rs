@@ -14,7 +14,9 @@ pub(crate) enum Node {
     Not(Box<Node>),
     All(Box<[Node]>),
     Any(Box<[Node]>),
-    /// A test of the requester alone, by its number: the same for every rule and resource of a decision.
+    /// The requester has one of these guards: a group, role, id or directory, compared without case.
+    Has(Box<[u32]>),
+    /// Another test of the requester alone, by its number: the same for every rule and resource of a decision.
     Fact(u32),
     Test(Test),
     IsAnonymous,

@@ -5,12 +5,11 @@
 
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
 
 use super::Side;
 use super::condition::{Node, Path};
 use super::principal::Principal;
-use super::rules::{CompiledRule, Rules};
+use super::rules::{CompiledRule, HeldGuards, Rules};
 use super::tenant::{Class, NONE, TenantSnapshot};
 use crate::action::Action;
 use crate::explanation::Reason;
@@ -31,6 +30,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_STEPS: u32 = 1_000_000;
 /// The same for all decisions of one list.
 const MAX_LIST_STEPS: u32 = 64_000_000;
+
+/// How many facts are kept.
+const FACTS: usize = 16;
 
 /// The evaluation cannot say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,10 +77,10 @@ pub(crate) struct Evaluation<'e> {
     request: &'e Request,
     described: Option<(&'e Resource, Class)>,
     moved: Option<Moved>,
-    guards: Rc<[u32]>,
-    /// Two bits for each fact: whether it is known, whether it holds.
-    facts: Vec<u64>,
-    /// Made when there is something to keep: a keyed map costs more than most questions.
+    guards: HeldGuards<'e>,
+    /// Facts that were looked up, and whether they hold, each at its number modulo the size.
+    facts: [(u32, bool); FACTS],
+    /// Made when there is something to keep.
     known: Option<HashMap<Question, Known, Keyed>>,
     /// Whether answers may be taken from `known`.
     recalls: bool,
@@ -110,8 +112,8 @@ impl<'e> Evaluation<'e> {
             request,
             described,
             moved: None,
-            guards: rules.guards_of(principal, request.subject()).into(),
-            facts: Vec::new(),
+            guards: rules.guards_of(principal, request.subject()),
+            facts: [(NONE, false); FACTS],
             known: None,
             recalls: true,
             asked: Vec::new(),
@@ -136,7 +138,7 @@ impl<'e> Evaluation<'e> {
     /// The rules that grant it.
     pub(crate) fn granting(&mut self, what: What, side: &Side) -> BTreeSet<&'e str> {
         let question = self.begin(what, side);
-        let guards = Rc::clone(&self.guards);
+        let guards = self.guards.clone();
         let mut names = BTreeSet::new();
         for rule in self.candidates(question, &guards) {
             if self.step().is_ok() && self.applies(rule, what) && self.holds(&rule.condition, question) == Ok(true) {
@@ -223,7 +225,7 @@ impl<'e> Evaluation<'e> {
 
     /// Whether some rule grants it; fails if none does and one failed.
     fn by_rules(&mut self, question: Question) -> Result<bool, Failed> {
-        let guards = Rc::clone(&self.guards);
+        let guards = self.guards.clone();
         let mut answer = Ok(false);
         for rule in self.candidates(question, &guards) {
             self.step()?;
@@ -260,6 +262,7 @@ impl<'e> Evaluation<'e> {
                 }
                 Ok(false)
             }
+            Node::Has(guards) => Ok(guards.iter().any(|guard| self.guards.binary_search(guard).is_ok())),
             Node::Fact(fact) => self.fact(*fact, question),
             Node::Test(test) => self.test(test, question),
             Node::IsAnonymous => Ok(!self.principal.known),
@@ -273,35 +276,32 @@ impl<'e> Evaluation<'e> {
     }
 
     fn fact(&mut self, fact: u32, question: Question) -> Result<bool, Failed> {
-        let (Ok(word), Some(test)) = (usize::try_from(fact / 32), super::tenant::at(&self.rules.facts, fact)) else {
-            return Err(self.fail());
-        };
-        let shift = (fact % 32).wrapping_mul(2);
-        if self.facts.is_empty() {
-            self.facts.resize(self.rules.facts.len().div_ceil(32), 0);
-        }
-        let bits = self.facts.get(word).map_or(0, |bits| bits >> shift & 3);
-        if bits & 1 == 1 {
-            return Ok(bits & 2 == 2);
+        let Some(test) = super::tenant::at(&self.rules.facts, fact) else { return Err(self.fail()) };
+        let slot = usize::try_from(fact).map_or(0, |fact| fact % FACTS);
+        if let Some((_, held)) = self.facts.get(slot).filter(|(one, _)| *one == fact) {
+            return Ok(*held);
         }
         let held = self.test(test, question)?;
-        if let Some(bits) = self.facts.get_mut(word) {
-            *bits |= (1 | u64::from(held) << 1) << shift;
+        if let Some(kept) = self.facts.get_mut(slot) {
+            *kept = (fact, held);
         }
         Ok(held)
     }
 
     /// Whether the action is granted on any of the resources at the end of the path.
     fn has_privilege(&mut self, path: &'e Path, action: Action, question: Question) -> Result<bool, Failed> {
-        let mut resources = BTreeSet::new();
+        let mut first = None;
+        let mut others = BTreeSet::new();
         self.walk(path, question, &mut |value| {
-            if let Value::Resource(what) = value {
-                resources.insert(what);
+            if let Value::Resource(what) = value
+                && *first.get_or_insert(what) != what
+            {
+                others.insert(what);
             }
             false
         })?;
         let mut answer = Ok(false);
-        for what in resources {
+        for what in first.into_iter().chain(others) {
             match self.ask(Question { what, action }) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}
@@ -331,7 +331,8 @@ impl<'e> Evaluation<'e> {
         self.asked.pop();
         if let (Ok(granted), true) = (answer, self.recalls && failures == self.failures.get()) {
             let height = self.deepest.saturating_sub(level);
-            self.known.get_or_insert_default().insert(question, Known { granted, height });
+            let known = self.known.get_or_insert_with(|| HashMap::with_hasher(self.rules.keyed()));
+            known.insert(question, Known { granted, height });
         }
         self.recalls = recalled;
         self.deepest = self.deepest.max(outer);

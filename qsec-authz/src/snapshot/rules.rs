@@ -5,6 +5,8 @@
 //! looks at it. What is found so is only a candidate: filter, context and condition are always checked whole.
 
 use std::collections::HashMap;
+use std::ops::Deref;
+use std::rc::Rc;
 
 use super::condition::{Node, Test, folded};
 use super::details::{Details, Names};
@@ -64,22 +66,38 @@ impl Guards {
     }
 }
 
+/// The guards of a requester: cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) enum HeldGuards<'r> {
+    Known(&'r [u32]),
+    Collected(Rc<[u32]>),
+}
+
+impl Deref for HeldGuards<'_> {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        match self {
+            Self::Known(guards) => guards,
+            Self::Collected(guards) => guards,
+        }
+    }
+}
+
 /// Rules for one action under one type, or under every type.
 #[derive(Debug, Default)]
 pub(crate) struct Bucket {
     /// For whoever asks.
     pub(super) open: Vec<u32>,
-    /// For whoever has the guard, sorted.
-    pub(super) guarded: Vec<(u32, u32)>,
+    /// For whoever has the guard.
+    pub(super) guarded: HashMap<u32, Vec<u32>, Keyed>,
     /// For the resource of that id.
     pub(super) by_id: IdMap<Box<str>, Vec<u32>>,
 }
 
 impl Bucket {
-    fn guarded_by(&self, guard: u32) -> impl Iterator<Item = u32> {
-        let from = self.guarded.partition_point(|(one, _)| *one < guard);
-        let rest = self.guarded.get(from..).unwrap_or_default();
-        rest.iter().take_while(move |(one, _)| *one == guard).map(|(_, rule)| *rule)
+    fn guarded_by(&self, guard: u32) -> &[u32] {
+        self.guarded.get(&guard).map_or(&[], Vec::as_slice)
     }
 
     fn for_id(&self, id: Option<&str>) -> &[u32] {
@@ -110,13 +128,16 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    /// The guards that a requester satisfies.
-    pub(crate) fn guards_of(&self, principal: &Principal<'_>, subject: &Subject) -> Vec<u32> {
-        let mut guards = Vec::new();
-        let Some(id) = subject.user_id().filter(|_| self.guards.count > 0) else { return guards };
-        match at(&self.user_guards, principal.user) {
-            Some(known) => guards.extend_from_slice(known),
-            None => guards.extend(self.guards.find(Trait::Id, id)),
+    /// The guards that a requester satisfies, sorted.
+    pub(crate) fn guards_of(&self, principal: &Principal<'_>, subject: &Subject) -> HeldGuards<'_> {
+        let known = at(&self.user_guards, principal.user);
+        let Some(id) = subject.user_id().filter(|_| self.guards.count > 0) else { return HeldGuards::Known(&[]) };
+        if let (Some(known), []) = (known, subject.token_groups()) {
+            return HeldGuards::Known(known);
+        }
+        let mut guards = known.map_or_else(Vec::new, |known| known.to_vec());
+        if known.is_none() {
+            guards.extend(self.guards.find(Trait::Id, id));
         }
         for group in subject.token_groups() {
             guards.extend(self.guards.find(Trait::Group, group));
@@ -126,7 +147,12 @@ impl Rules {
         }
         guards.sort_unstable();
         guards.dedup();
-        guards
+        HeldGuards::Collected(guards.into())
+    }
+
+    /// A keyed hash that is there already: drawing another costs more than most questions.
+    pub(crate) fn keyed(&self) -> Keyed {
+        self.buckets.hasher().clone()
     }
 
     /// The number of a type, of the tenant's own or by name.
@@ -145,7 +171,7 @@ impl Rules {
         self.buckets(type_number, action).any(|bucket| {
             !bucket.open.is_empty()
                 || !bucket.by_id.is_empty()
-                || guards.iter().any(|guard| bucket.guarded_by(*guard).next().is_some())
+                || guards.iter().any(|guard| bucket.guarded.contains_key(guard))
         })
     }
 
@@ -162,7 +188,7 @@ impl Rules {
     {
         let numbers = self.buckets(type_number, action).flat_map(move |bucket| {
             let guarded = guards.iter().flat_map(|guard| bucket.guarded_by(*guard));
-            bucket.open.iter().chain(bucket.for_id(id)).copied().chain(guarded)
+            bucket.open.iter().chain(bucket.for_id(id)).chain(guarded).copied()
         });
         numbers.filter_map(|number| at(&self.all, number))
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Write;
 
 use super::body::{self, BodyKey, FINAL_PREFIX_BYTES, FRAME_PREFIX_BYTES, Kind, MAX_FRAMES};
-use super::header::{AWS_KMS, EncryptedDataKey, EsdkSuite, FRAMED, TAG_BYTES, VERSION};
+use super::header::{AWS_KMS, EsdkSuite, FRAMED, TAG_BYTES, VERSION, WrappedKey};
 use super::{EsdkSealer, FrameLength, MAX_DATA_KEY_BYTES, MAX_DATA_KEYS, MessageContext, RawAesKey};
 use crate::error::SealError;
 use crate::kdf::Broken;
@@ -40,7 +40,7 @@ const _: () = assert!(MAX_BLOB_BYTES <= MAX_DATA_KEY_BYTES);
 pub struct DataKey {
     key: SecretKey,
     context: MessageContext,
-    wrapped: Vec<EncryptedDataKey>,
+    wrapped: Vec<WrappedKey>,
 }
 
 impl DataKey {
@@ -81,10 +81,10 @@ impl DataKey {
             return Err(SealError::DataKeyTooLong { bytes: blob.len(), limit: MAX_BLOB_BYTES });
         }
         let info = key_id.as_str().as_bytes().to_vec();
-        self.add(EncryptedDataKey { provider: AWS_KMS.to_owned(), info, ciphertext: blob })
+        self.add(WrappedKey { provider: AWS_KMS.to_owned(), info, ciphertext: blob })
     }
 
-    fn add(&mut self, wrapped: EncryptedDataKey) -> Result<(), SealError> {
+    fn add(&mut self, wrapped: WrappedKey) -> Result<(), SealError> {
         if self.wrapped.len() >= MAX_DATA_KEYS {
             return Err(SealError::DataKeys { count: MAX_DATA_KEYS.saturating_add(1), limit: MAX_DATA_KEYS });
         }
@@ -133,8 +133,8 @@ impl DataKey {
         EsdkSealer::start(writer, key, &header, frame_length)
     }
 
-    /// The key of the message and its header with the tag, with room for the body. The message id is fresh: this is the only place where a header
-    /// comes to be, and it takes the data key with it.
+    /// The key of the message, and its header with the tag and with room for the body. This is the only place where a
+    /// header comes to be, and it takes the data key with it.
     fn begin(
         self,
         message_id: &[u8; 32],
@@ -152,7 +152,7 @@ impl DataKey {
         header.extend(message_id);
         push_prefixed(&mut header, self.context.encoded())?;
         header.extend(u16::try_from(self.wrapped.len()).map_err(|_| SealError::Internal)?.to_be_bytes());
-        for EncryptedDataKey { provider, info, ciphertext } in &self.wrapped {
+        for WrappedKey { provider, info, ciphertext } in &self.wrapped {
             push_prefixed(&mut header, provider.as_bytes())?;
             push_prefixed(&mut header, info)?;
             push_prefixed(&mut header, ciphertext)?;

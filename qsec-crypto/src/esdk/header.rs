@@ -78,15 +78,15 @@ pub enum Content {
     OneBlock,
 }
 
-/// A data key as it stands in a message: wrapped by somebody, for somebody.
+/// A data key as it stands in a message, wrapped: what the format calls an encrypted data key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EncryptedDataKey {
+pub struct WrappedKey {
     pub(super) provider: String,
     pub(super) info: Vec<u8>,
     pub(super) ciphertext: Vec<u8>,
 }
 
-impl EncryptedDataKey {
+impl WrappedKey {
     /// Who wrapped it: the namespace of a raw AES key, or `aws-kms`.
     pub fn provider(&self) -> &str {
         &self.provider
@@ -131,7 +131,7 @@ pub struct MessageHeader {
     context: BTreeMap<String, String>,
     /// The context as it stands in the message.
     pub(super) encoded_context: Vec<u8>,
-    data_keys: Vec<EncryptedDataKey>,
+    data_keys: Vec<WrappedKey>,
     content: Content,
     pub(super) commitment: [u8; 32],
     /// Every byte above the tag.
@@ -156,13 +156,13 @@ impl MessageHeader {
     }
 
     /// The data keys, in the order of the message: 1 to 8.
-    pub fn data_keys(&self) -> &[EncryptedDataKey] {
+    pub fn data_keys(&self) -> &[WrappedKey] {
         &self.data_keys
     }
 
     /// The data keys that AWS KMS wrapped under the key with this ARN. The id is the caller's, never the message's: a
     /// forger would name a key of its own. Of a multi-region key (`mrk-`) the region may differ, and nothing else.
-    pub fn kms_data_keys(&self, key_id: &KeyId) -> impl Iterator<Item = &EncryptedDataKey> {
+    pub fn kms_data_keys(&self, key_id: &KeyId) -> impl Iterator<Item = &WrappedKey> {
         self.data_keys.iter().filter(|data_key| {
             let named = std::str::from_utf8(&data_key.info).unwrap_or_default();
             data_key.provider == AWS_KMS && (named == key_id.as_str() || are_replicas(key_id.as_str(), named))
@@ -270,7 +270,7 @@ impl<R: Read> Fields<'_, R> {
         }
     }
 
-    fn data_keys(&mut self) -> Result<Vec<EncryptedDataKey>, OpenError> {
+    fn data_keys(&mut self) -> Result<Vec<WrappedKey>, OpenError> {
         let at = self.bytes.len();
         let count = self.length("the number of data keys")?;
         if count == 0 {
@@ -282,7 +282,7 @@ impl<R: Read> Fields<'_, R> {
         (0..count).map(|_| self.data_key()).collect()
     }
 
-    fn data_key(&mut self) -> Result<EncryptedDataKey, OpenError> {
+    fn data_key(&mut self) -> Result<WrappedKey, OpenError> {
         let at = self.bytes.len();
         let provider = self.prefixed("a provider id")?.to_vec();
         let provider = String::from_utf8(provider).map_err(|_| malformed(at, "a provider id in UTF-8"))?;
@@ -292,7 +292,7 @@ impl<R: Read> Fields<'_, R> {
             return Err(OpenError::budget("bytes of an encrypted data key", MAX_DATA_KEY_BYTES));
         }
         let ciphertext = self.take(length, "an encrypted data key")?.to_vec();
-        Ok(EncryptedDataKey { provider, info, ciphertext })
+        Ok(WrappedKey { provider, info, ciphertext })
     }
 
     fn content(&mut self) -> Result<Content, OpenError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
 
-use super::header::{AWS_KMS, EncryptedDataKey, MessageHeader, TAG_BYTES};
+use super::header::{AWS_KMS, MessageHeader, TAG_BYTES, WrappedKey};
 use super::{DataKey, EsdkOpener, EsdkSealer, FrameLength, MAX_DATA_KEYS, MAX_KEY_NAME_BYTES, MessageContext};
 use super::{UnopenedMessage, message};
 use crate::context::Context;
@@ -95,7 +95,7 @@ impl RawAesKey {
         &self.name
     }
 
-    pub(super) fn wrap(&self, data_key: &SecretKey, context: &MessageContext) -> Result<EncryptedDataKey, SealError> {
+    pub(super) fn wrap(&self, data_key: &SecretKey, context: &MessageContext) -> Result<WrappedKey, SealError> {
         Ok(self.wrap_with(random()?, data_key, context)?)
     }
 
@@ -104,18 +104,18 @@ impl RawAesKey {
         nonce: [u8; NONCE_LEN],
         data_key: &SecretKey,
         context: &MessageContext,
-    ) -> Result<EncryptedDataKey, Broken> {
+    ) -> Result<WrappedKey, Broken> {
         let mut ciphertext = Vec::with_capacity(32 + TAG_BYTES);
         ciphertext.extend_from_slice(data_key.expose_secret());
         let (aad, unique) = (Aad::from(context.encoded()), Nonce::assume_unique_for_key(nonce));
         let tag = self.aead()?.seal_in_place_separate_tag(unique, aad, &mut ciphertext).map_err(|_| Broken)?;
         ciphertext.extend_from_slice(tag.as_ref());
         let info = [self.name.as_bytes(), &LENGTHS, &nonce].concat();
-        Ok(EncryptedDataKey { provider: self.namespace.clone(), info, ciphertext })
+        Ok(WrappedKey { provider: self.namespace.clone(), info, ciphertext })
     }
 
     /// The data key, if it was wrapped under this very key and name, with this context.
-    pub(super) fn unwrap(&self, data_key: &EncryptedDataKey, context: &[u8]) -> Result<Option<SecretKey>, Broken> {
+    pub(super) fn unwrap(&self, data_key: &WrappedKey, context: &[u8]) -> Result<Option<SecretKey>, Broken> {
         let nonce = data_key.info.strip_prefix(self.name.as_bytes()).and_then(|rest| rest.strip_prefix(&LENGTHS));
         let Some(nonce) = nonce.and_then(|nonce| nonce.try_into().ok()) else { return Ok(None) };
         let ciphertext = data_key.ciphertext.split_last_chunk::<TAG_BYTES>();

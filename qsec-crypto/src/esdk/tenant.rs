@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use super::header::{EncryptedDataKey, MessageHeader, TENANT_NAMESPACE};
+use super::header::{MessageHeader, TENANT_NAMESPACE, WrappedKey};
 use super::{DataKey, EsdkOpener, EsdkSealer, FrameLength, MessageContext, RawAesKey, UnopenedMessage, message};
 use crate::TenantKey;
 use crate::context::{Context, ContextError};
@@ -107,7 +107,7 @@ impl TenantKey {
     }
 }
 
-impl EncryptedDataKey {
+impl WrappedKey {
     /// The version and the salt, if it is wrapped under a key of this tenant and purpose, in the one way of writing it.
     pub(super) fn tenant_key(&self, tenant: &TenantId, purpose: &Purpose) -> Option<(u32, [u8; SALT_BYTES])> {
         if self.provider != TENANT_NAMESPACE {
@@ -146,7 +146,7 @@ mod tests {
 
     fn named(provider: &str, name: &str) -> Option<(u32, [u8; 16])> {
         let info = [name.as_bytes(), &[0; 20]].concat();
-        let data_key = EncryptedDataKey { provider: provider.to_owned(), info, ciphertext: vec![0; 48] };
+        let data_key = WrappedKey { provider: provider.to_owned(), info, ciphertext: vec![0; 48] };
         data_key.tenant_key(&TenantId::new("acme").unwrap(), &Purpose::data())
     }
 

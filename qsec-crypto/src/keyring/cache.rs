@@ -1,8 +1,16 @@
 //! What a keyring remembers between calls, and for how long.
 //!
-//! A key is used without asking the KMS for at most the revocation bound after the KMS last unwrapped it; then it is
-//! unwrapped afresh, which confirms it and replaces it. So no key outlives the bound, and the bound's maximum keeps every
-//! key below the hard lifetime of 15 minutes. Every stop empties the cache, and reaches the keys that are out already.
+//! ```text
+//! Empty ──miss──▶ loading ──ok──▶ Fresh ──age > soft──▶ Stale: used, and refreshed ahead
+//!                    └─ no ▶ Locked (5 s), unavailable ▶ Down (1 s)
+//! Fresh, Stale ──unconfirmed > bound──▶ loading ──ok──▶ Fresh
+//!                                           ├─ no ▶ Locked, the key erased at once
+//!                                           └─ unavailable ▶ Down, or used on within the grace
+//! ```
+//!
+//! A key is confirmed by being unwrapped afresh, which replaces it. So its age and the time since the KMS last said yes
+//! are one number, and every rule here is about that number. Every stop empties the cache, and reaches the keys that are
+//! out already.
 //!
 //! **Time** is the caller's `now`. Ages are kept against the greatest `now` seen; a clock that goes back further than
 //! callers can overtake one another empties the cache, so going back never lengthens a life.
@@ -12,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::keyring::records::Snapshot;
+use crate::kms::KmsError;
+use crate::secret::random;
 use crate::stopped::Stopped;
 use crate::tenant::Purpose;
 use crate::tenant_key::{Lock, TenantKey};
@@ -21,6 +31,22 @@ pub(super) const DEFAULT_BOUND: Duration = Duration::from_mins(1);
 
 /// The longest revocation bound: what a customer who disables a key may have to wait, at most.
 pub(super) const MAX_BOUND: Duration = Duration::from_mins(5);
+
+/// After how long a key is unwrapped afresh while it is still used, unless the bound asks for that sooner. A random
+/// fifth more or less, so that keys loaded together are not refreshed together.
+const SOFT_LIFE: Duration = Duration::from_mins(5);
+
+/// How long a key is used at most, whatever the grace.
+pub(super) const HARD_LIFE: Duration = Duration::from_mins(15);
+
+/// How long a no of the KMS is repeated without asking.
+const LOCKED: Duration = Duration::from_secs(5);
+
+/// How long a KMS that is unavailable is not asked again.
+const DOWN: Duration = Duration::from_secs(1);
+
+/// Most key versions that are held; the one used longest ago makes room.
+const MAX_HELD: usize = 10_000;
 
 /// How long records are believed without reading them again, so that a change made on another node holds here within
 /// 5 s even if no notification comes.
@@ -39,6 +65,9 @@ pub(super) struct Epoch(u64);
 #[derive(Debug)]
 pub(super) struct Cache {
     bound: Duration,
+    grace: Duration,
+    /// How long an unconfirmed key is used while the KMS is unavailable: the bound and the grace, never the hard life.
+    usable: Duration,
     state: Mutex<State>,
 }
 
@@ -47,14 +76,69 @@ struct State {
     epoch: u64,
     greatest_now: Option<SystemTime>,
     records: Option<(Arc<Snapshot>, SystemTime)>,
-    keys: BTreeMap<Place, (TenantKey, SystemTime)>,
+    /// By purpose and then by version, so that looking takes no owned name.
+    entries: BTreeMap<Purpose, BTreeMap<u32, Entry>>,
+    uses: u64,
     /// The locks of all keys that were given out since the last stop.
     locks: BTreeMap<Place, Arc<Lock>>,
 }
 
+#[derive(Debug, Default)]
+struct Entry {
+    held: Option<Held>,
+    /// What the KMS last answered in place of a key, and when.
+    refused: Option<(Arc<KmsError>, SystemTime)>,
+    /// When it was last looked at, in uses.
+    used: u64,
+}
+
+#[derive(Debug)]
+struct Held {
+    key: TenantKey,
+    confirmed: SystemTime,
+    soft: Duration,
+}
+
+/// What there is at a place.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// A key to use.
+    Fresh(TenantKey),
+    /// A key to use, and to refresh.
+    Stale(TenantKey),
+    /// What the KMS just said.
+    Refused(Arc<KmsError>),
+    /// Nothing: the KMS must be asked.
+    Unknown {
+        /// Whether a key was there that nobody may use any more.
+        expired: bool,
+    },
+}
+
+/// What an error of the KMS leaves of a key.
+#[derive(Debug)]
+pub(super) enum Left {
+    /// The key, within the grace.
+    Usable(TenantKey),
+    /// Nothing. Whether there was a key before.
+    Nothing {
+        /// Whether a key was dropped.
+        dropped: bool,
+    },
+}
+
 impl Cache {
-    pub(super) fn new(bound: Duration) -> Self {
-        Self { bound, state: Mutex::default() }
+    pub(super) fn new(bound: Duration, grace: Duration) -> Self {
+        let usable = if bound.is_zero() { bound } else { bound.saturating_add(grace).min(HARD_LIFE) };
+        Self { bound, grace, usable, state: Mutex::default() }
+    }
+
+    pub(super) fn bound(&self) -> Duration {
+        self.bound
+    }
+
+    pub(super) fn grace(&self) -> Duration {
+        self.grace
     }
 
     /// Each change below is complete before the lock is released, so a panic elsewhere leaves nothing half done.
@@ -73,6 +157,13 @@ impl Cache {
         is_younger(*read, now, RECORDS_AGE.min(self.bound)).then(|| Arc::clone(records))
     }
 
+    /// Drops the records unless they were read just now, and answers whether it did.
+    pub(super) fn forget_records(&self, now: SystemTime) -> bool {
+        let mut state = self.state();
+        let now = state.tick(now);
+        state.records.take_if(|(_, read)| !is_younger(*read, now, OVERTAKING)).is_some()
+    }
+
     /// Keeps records that were asked for at `now`, unless something stopped meanwhile.
     pub(super) fn keep_records(&self, epoch: Epoch, records: &Arc<Snapshot>, now: SystemTime) {
         let mut state = self.state();
@@ -82,25 +173,74 @@ impl Cache {
         }
     }
 
-    /// A key that the KMS confirmed within the bound.
-    pub(super) fn key(&self, place: &Place, now: SystemTime) -> Option<TenantKey> {
+    /// The key that is used almost always: fresh, under records that are young and stop nothing.
+    pub(super) fn fresh(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Option<TenantKey> {
         let mut state = self.state();
         let now = state.tick(now);
-        let (key, confirmed) = state.keys.get(place)?;
-        is_younger(*confirmed, now, self.bound).then(|| key.clone())
+        let (records, read) = state.records.as_ref()?;
+        if !is_younger(*read, now, RECORDS_AGE.min(self.bound)) || records.binding.stopped().is_some() {
+            return None;
+        }
+        let version = match version {
+            Some(version) => version,
+            None => records.binding.newest(purpose)?,
+        };
+        match state.look(purpose, version, now, self) {
+            Look::Fresh(key) => Some(key),
+            Look::Stale(_) | Look::Refused(_) | Look::Unknown { .. } => None,
+        }
     }
 
-    /// Keeps a key whose unwrapping began at `now`. Answers whether it may be used: not if something stopped meanwhile.
-    pub(super) fn keep_key(&self, epoch: Epoch, place: Place, key: &TenantKey, now: SystemTime) -> bool {
+    /// What there is at a place.
+    pub(super) fn look(&self, place: &Place, now: SystemTime) -> Look {
         let mut state = self.state();
         let now = state.tick(now);
+        state.look(&place.0, place.1, now, self)
+    }
+
+    /// Keeps a key that was unwrapped, confirmed as of a time. Answers `None` if it must not be used because something
+    /// stopped meanwhile, else how many others made room.
+    pub(super) fn keep_key(
+        &self,
+        epoch: Epoch,
+        place: &Place,
+        key: &TenantKey,
+        confirmed: SystemTime,
+    ) -> Option<usize> {
+        let mut state = self.state();
+        let confirmed = state.greatest_now.unwrap_or(confirmed).min(confirmed);
         if state.epoch != epoch.0 {
-            return false;
+            return None;
         }
-        if !self.bound.is_zero() {
-            state.keys.insert(place, (key.clone(), now));
+        if self.bound.is_zero() {
+            return Some(0);
         }
-        true
+        let held = Held { key: key.clone(), confirmed, soft: jittered(SOFT_LIFE) };
+        let used = state.next_use();
+        let version = state.entries.entry(place.0.clone()).or_default();
+        version.insert(place.1, Entry { held: Some(held), refused: None, used });
+        Some(state.make_room())
+    }
+
+    /// Keeps what the KMS answered in place of a key, unless something was changed meanwhile.
+    pub(super) fn keep_refusal(&self, epoch: Epoch, place: &Place, error: &Arc<KmsError>, now: SystemTime) -> Left {
+        let mut state = self.state();
+        let now = state.tick(now);
+        if state.epoch != epoch.0 || self.bound.is_zero() {
+            return Left::Nothing { dropped: false };
+        }
+        let used = state.next_use();
+        let entry = state.entries.entry(place.0.clone()).or_default().entry(place.1).or_default();
+        entry.refused = Some((Arc::clone(error), now));
+        entry.used = used;
+        let left = match &entry.held {
+            Some(held) if error.is_retryable() && is_younger(held.confirmed, now, self.usable) => {
+                Left::Usable(held.key.clone())
+            }
+            _ => Left::Nothing { dropped: entry.held.take().is_some() },
+        };
+        state.make_room();
+        left
     }
 
     /// The lock that a key at this place is given out with.
@@ -138,6 +278,13 @@ impl Cache {
         state.epoch = state.epoch.wrapping_add(1);
     }
 
+    /// The records were changed in a way that stops no key: loads under way begin again.
+    pub(super) fn renew_records(&self) {
+        let mut state = self.state();
+        state.records = None;
+        state.epoch = state.epoch.wrapping_add(1);
+    }
+
     /// The records say that a version is retired: keeps its keys that are out from sealing.
     pub(super) fn follow_retired(&self, place: &Place) {
         if let Some(lock) = self.state().locks.get(place) {
@@ -148,7 +295,9 @@ impl Cache {
     /// The records say that a version is destroyed: drops its key, and stops those that are out.
     pub(super) fn follow_destroyed(&self, place: &Place, stopped: &Stopped) {
         let mut state = self.state();
-        state.keys.remove(place);
+        if let Some(versions) = state.entries.get_mut(&place.0) {
+            versions.remove(&place.1);
+        }
         if let Some(lock) = state.locks.remove(place) {
             lock.stop(stopped.clone());
         }
@@ -175,14 +324,68 @@ impl State {
     }
 
     fn clear(&mut self) -> usize {
-        let held = self.keys.len();
+        let held = self.entries.values().flat_map(BTreeMap::values).filter(|entry| entry.held.is_some()).count();
         self.epoch = self.epoch.wrapping_add(1);
         self.records = None;
-        self.keys.clear();
+        self.entries.clear();
         held
+    }
+
+    fn look(&mut self, purpose: &Purpose, version: u32, now: SystemTime, cache: &Cache) -> Look {
+        let used = self.next_use();
+        let Some(entry) = self.entries.get_mut(purpose).and_then(|versions| versions.get_mut(&version)) else {
+            return Look::Unknown { expired: false };
+        };
+        entry.used = used;
+        let expired = entry.held.take_if(|held| !is_younger(held.confirmed, now, HARD_LIFE)).is_some();
+        let refused = entry
+            .refused
+            .as_ref()
+            .filter(|(error, since)| is_younger(*since, now, if error.is_retryable() { DOWN } else { LOCKED }));
+        match (&entry.held, refused) {
+            (Some(held), Some((error, _))) if error.is_retryable() && is_younger(held.confirmed, now, cache.usable) => {
+                Look::Fresh(held.key.clone())
+            }
+            (_, Some((error, _))) => Look::Refused(Arc::clone(error)),
+            (Some(held), None) if is_younger(held.confirmed, now, held.soft.min(cache.bound)) => {
+                Look::Fresh(held.key.clone())
+            }
+            (Some(held), None) if is_younger(held.confirmed, now, cache.bound) => Look::Stale(held.key.clone()),
+            (_, None) => Look::Unknown { expired },
+        }
+    }
+
+    fn next_use(&mut self) -> u64 {
+        self.uses = self.uses.wrapping_add(1);
+        self.uses
+    }
+
+    /// Drops what was used longest ago until no more is held than may be. Answers how many.
+    fn make_room(&mut self) -> usize {
+        let held: usize = self.entries.values().map(BTreeMap::len).sum();
+        let excess = held.saturating_sub(MAX_HELD);
+        for _ in 0..excess {
+            let places = self.entries.iter().flat_map(|(purpose, versions)| versions.iter().map(move |v| (purpose, v)));
+            let oldest = places.min_by_key(|(_, (_, entry))| entry.used);
+            let Some((purpose, version)) = oldest.map(|(purpose, (version, _))| (purpose.clone(), *version)) else {
+                break;
+            };
+            if let Some(versions) = self.entries.get_mut(&purpose) {
+                versions.remove(&version);
+            }
+        }
+        excess
     }
 }
 
-fn is_younger(since: SystemTime, now: SystemTime, limit: Duration) -> bool {
+/// A random fifth more or less.
+fn jittered(life: Duration) -> Duration {
+    let least = life.saturating_sub(life / 5);
+    // Without randomness the shortest: sooner than needed, never later.
+    let Ok([byte]) = random() else { return least };
+    least.saturating_add(life.saturating_mul(2).saturating_mul(u32::from(byte)) / (5 * 255))
+}
+
+pub(super) fn is_younger(since: SystemTime, now: SystemTime, limit: Duration) -> bool {
     now.duration_since(since).is_ok_and(|age| age < limit)
 }

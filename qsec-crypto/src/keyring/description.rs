@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use crate::keyring::record::{TenantKeyState, VersionState, Wrapping, WrappingRole};
+use crate::keyring::migration::Migration;
+use crate::keyring::record::{Binding, TenantKeyState, VersionRecord, VersionState, Wrapping, WrappingRole};
 use crate::keyring::records::Snapshot;
 use crate::keyring::{KeyError, Keyring};
 use crate::kms::{KeyId, KmsKeyState};
@@ -31,6 +32,8 @@ pub struct KeyringDescription {
     pub deletion_date: Option<SystemTime>,
     /// What the KMS answers for each of its keys, in the order of `key_ids`.
     pub kms: Vec<KmsKeyAnswer>,
+    /// The move to other KMS keys that is under way.
+    pub migration: Option<Migration>,
     /// Every version of every purpose, by purpose and number.
     pub versions: Vec<VersionDescription>,
 }
@@ -61,6 +64,9 @@ pub struct VersionDescription {
     pub created: SystemTime,
     /// Under which KMS keys it is.
     pub wrappings: Vec<WrappingDescription>,
+    /// Under which KMS keys of the binding it is not, because they did not answer when it was made.
+    /// Filled by [`Keyring::rewrap`].
+    pub missing: Vec<KeyId>,
 }
 
 /// A key version under one KMS key.
@@ -84,13 +90,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails.
     pub async fn describe(&self, now: SystemTime) -> Result<KeyringDescription, KeyError> {
-        let records = self.load(now).await?;
+        let records = self.core.load(now).await?;
         let mut kms = Vec::new();
-        for key_id in &records.binding.key_ids {
-            let answer = self.kms.describe(key_id, now).await;
+        for key in records.binding.keys().iter() {
+            let answer = self.core.describe_key(&key, now).await;
             let deletion_date = answer.as_ref().ok().and_then(crate::kms::KmsKeyDescription::deletion_date);
             let state = answer.map(|key| key.state()).map_err(|error| error.code());
-            kms.push(KmsKeyAnswer { key_id: key_id.clone(), state, deletion_date });
+            kms.push(KmsKeyAnswer { key_id: key.key_id, state, deletion_date });
         }
         Ok(describe(&records, kms))
     }
@@ -107,6 +113,7 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
         state: version.state,
         created: version.created,
         wrappings: version.wrappings.iter().map(wrapping).collect(),
+        missing: missing(version, binding),
     });
     KeyringDescription {
         tenant: binding.tenant.clone(),
@@ -123,8 +130,17 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
         created: binding.created,
         deletion_date: binding.deletion_date.or_else(|| kms.iter().find_map(|answer| answer.deletion_date)),
         kms,
+        migration: Migration::of(records),
         versions: versions.collect(),
     }
+}
+
+fn missing(version: &VersionRecord, binding: &Binding) -> Vec<KeyId> {
+    if version.state == VersionState::Destroyed {
+        return Vec::new();
+    }
+    let keys = binding.keys();
+    keys.iter().filter(|key| version.wrapping(key).is_none()).map(|key| key.key_id).collect()
 }
 
 fn wrapping(wrapping: &Wrapping) -> WrappingDescription {

@@ -50,6 +50,12 @@ pub enum KeyError {
     /// The store did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The tenant's keys are moving to other KMS keys.
+    #[error("the tenant's keys are moving to other KMS keys of `{provider}`; finish that or abort it")]
+    MigrationInProgress {
+        /// The provider of the other KMS keys.
+        provider: String,
+    },
     /// The verb does not fit what is there.
     #[error("{what}")]
     Conflict {
@@ -86,6 +92,7 @@ impl KeyError {
             Self::Kms(error) => error.code(),
             Self::RecordForged { .. } => "key_record_forged",
             Self::Store(error) => crate::kms::store_code(error),
+            Self::MigrationInProgress { .. } => "migration_in_progress",
             Self::Conflict { .. } => "conflict",
             Self::Usage { .. } => "usage",
             Self::Open(error) => error.code(),
@@ -103,6 +110,7 @@ impl KeyError {
             | Self::VersionNotFound { .. }
             | Self::Stopped(_)
             | Self::RecordForged { .. }
+            | Self::MigrationInProgress { .. }
             | Self::Conflict { .. }
             | Self::Usage { .. }
             | Self::Open(_)
@@ -148,6 +156,7 @@ mod tests {
             (KeyError::RecordForged { tenant: tenant(), row: "binding".to_owned() }, "key_record_forged", false),
             (StoreError::Conflict.into(), "conflict", true),
             (StoreError::Unavailable("gone".into()).into(), "store_unavailable", true),
+            (KeyError::MigrationInProgress { provider: String::new() }, "migration_in_progress", false),
             (KeyError::Conflict { what: String::new() }, "conflict", false),
             (KeyError::Usage { what: String::new() }, "usage", false),
             (OpenError::NotOpened.into(), "not_opened", false),

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
-use crate::keyring::record::{Binding, MAX_WRAPPINGS, PurposeRecord, TenantKeyState, VersionRecord, VersionState};
+use crate::keyring::record::{
+    Binding, KmsKeys, MAX_WRAPPINGS, PurposeRecord, TenantKeyState, VersionRecord, VersionState,
+};
 use crate::keyring::records::Snapshot;
-use crate::keyring::{KeyError, Keyring, check_deletion_days, version_destroyed};
+use crate::keyring::wrapping::Missing;
+use crate::keyring::{Core, KeyError, Keyring, check_deletion_days, version_destroyed};
 use crate::kms::{KeyId, deletion_date};
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
 use crate::tenant::Purpose;
@@ -34,28 +37,32 @@ impl Keyring {
     pub async fn create(&self, key_ids: &[KeyId], purposes: &[Purpose], now: SystemTime) -> Result<(), KeyError> {
         distinct(key_ids, MAX_WRAPPINGS, "KMS keys")?;
         distinct(purposes, MAX_PURPOSES, "purposes")?;
-        if self.records.load(&self.tenant).await?.is_some() {
-            return Err(KeyError::Conflict { what: format!("tenant `{}` has keys already", self.tenant) });
+        if self.core.records.load(&self.core.tenant).await?.is_some() {
+            return Err(KeyError::Conflict { what: format!("tenant `{}` has keys already", self.core.tenant) });
         }
+        let (provider, endpoint) =
+            (self.core.own_kms.provider().to_owned(), self.core.own_kms.endpoint().map(str::to_owned));
+        let keys = KmsKeys { provider, key_ids: key_ids.to_vec(), endpoint };
         let mut versions = Vec::new();
         for purpose in purposes {
-            versions.push(self.new_version(key_ids, purpose, 1, now).await?);
+            versions.push(self.core.new_version(&keys, purpose, 1, Missing::Refused, now).await?);
         }
         let binding = Binding {
-            tenant: self.tenant.clone(),
+            tenant: self.core.tenant.clone(),
             state: TenantKeyState::Active,
-            provider: self.kms.provider().to_owned(),
-            key_ids: key_ids.to_vec(),
-            endpoint: None,
+            provider: keys.provider,
+            key_ids: keys.key_ids,
+            endpoint: keys.endpoint,
             created: now,
             deletion_date: None,
             purposes: purposes.iter().map(|purpose| PurposeRecord { purpose: purpose.clone(), newest: 1 }).collect(),
+            migration: None,
             generation: 1,
         };
-        self.records.write(&self.tenant, Some(&binding), &versions).await?;
-        self.cache.clear();
+        self.core.records.write(&self.core.tenant, Some(&binding), &versions).await?;
+        self.core.cache.clear();
         for purpose in purposes {
-            self.observer.observe(&self.event("key.created").version(purpose, 1));
+            self.core.observer.observe(&self.core.event("key.created").version(purpose, 1));
         }
         Ok(())
     }
@@ -65,19 +72,19 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Conflict`] if the purpose has keys already; else as [`Self::rotate`].
     pub async fn add_purpose(&self, purpose: &Purpose, now: SystemTime) -> Result<(), KeyError> {
-        let Snapshot { mut binding, .. } = self.changeable(now).await?;
+        let Snapshot { mut binding, .. } = self.core.changeable(now).await?;
         if binding.newest(purpose).is_some() {
             return Err(KeyError::Conflict { what: format!("there are keys for `{purpose}` already") });
         }
         if binding.purposes.len() >= MAX_PURPOSES {
             return Err(KeyError::Usage { what: format!("a tenant has at most {MAX_PURPOSES} purposes") });
         }
-        let version = self.new_version(&binding.key_ids, purpose, 1, now).await?;
+        let version = self.core.next_version(&binding, purpose, 1, now).await?;
         binding.purposes.push(PurposeRecord { purpose: purpose.clone(), newest: 1 });
         binding.generation = next(binding.generation)?;
-        self.records.write(&self.tenant, Some(&binding), &[version]).await?;
-        self.cache.clear();
-        self.observer.observe(&self.event("key.created").version(purpose, 1));
+        self.core.records.write(&self.core.tenant, Some(&binding), &[version]).await?;
+        self.core.cache.clear();
+        self.core.observer.observe(&self.core.event("key.created").version(purpose, 1));
         Ok(())
     }
 
@@ -88,7 +95,7 @@ impl Keyring {
     /// are no keys for this purpose; [`KeyError::Store`] if the store fails, retryable if another node rotated at the
     /// same time; [`KeyError::Kms`].
     pub async fn rotate(&self, purpose: &Purpose, now: SystemTime) -> Result<Rotation, KeyError> {
-        let Snapshot { mut binding, mut versions } = self.changeable(now).await?;
+        let Snapshot { mut binding, mut versions } = self.core.changeable(now).await?;
         let not_found = |version| KeyError::VersionNotFound { purpose: purpose.clone(), version };
         let counted = binding.purposes.iter_mut().find(|record| record.purpose == *purpose);
         let counted = counted.ok_or_else(|| not_found(0))?;
@@ -101,10 +108,10 @@ impl Keyring {
         let mut retired = versions.remove(&place).ok_or_else(|| not_found(previous))?;
         retired.state = VersionState::Retired;
         retired.generation = next(retired.generation)?;
-        let active = self.new_version(&binding.key_ids, purpose, version, now).await?;
-        self.records.write(&self.tenant, Some(&binding), &[retired, active]).await?;
-        self.cache.retire(&place);
-        self.observer.observe(&self.event("key.rotated").version(purpose, version));
+        let active = self.core.next_version(&binding, purpose, version, now).await?;
+        self.core.records.write(&self.core.tenant, Some(&binding), &[retired, active]).await?;
+        self.core.cache.retire(&place);
+        self.core.observer.observe(&self.core.event("key.rotated").version(purpose, version));
         Ok(Rotation { version, previous })
     }
 
@@ -114,13 +121,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Stopped`] if they are to be deleted or destroyed; [`KeyError::Store`] if the store fails.
     pub async fn disable(&self, now: SystemTime) -> Result<(), KeyError> {
-        let Snapshot { mut binding, .. } = self.not_on_their_way_out(now).await?;
+        let Snapshot { mut binding, .. } = self.core.not_on_their_way_out(now).await?;
         if binding.state != TenantKeyState::Disabled {
             binding.state = TenantKeyState::Disabled;
-            self.write_binding(&mut binding).await?;
+            self.core.write_binding(&mut binding).await?;
         }
-        self.stop(&Stopped::new(StoppedState::Disabled, StoppedBy::Tenant));
-        self.observer.observe(&self.event("key.disabled").cause("tenant"));
+        self.core.stop(&Stopped::new(StoppedState::Disabled, StoppedBy::Tenant));
+        self.core.observer.observe(&self.core.event("key.disabled").cause("tenant"));
         Ok(())
     }
 
@@ -129,13 +136,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Stopped`] if they are to be deleted or destroyed; [`KeyError::Store`] if the store fails.
     pub async fn enable(&self, now: SystemTime) -> Result<(), KeyError> {
-        let Snapshot { mut binding, .. } = self.not_on_their_way_out(now).await?;
+        let Snapshot { mut binding, .. } = self.core.not_on_their_way_out(now).await?;
         if binding.state != TenantKeyState::Active {
             binding.state = TenantKeyState::Active;
-            self.write_binding(&mut binding).await?;
+            self.core.write_binding(&mut binding).await?;
         }
-        self.cache.clear();
-        self.observer.observe(&self.event("key.enabled").cause("tenant"));
+        self.core.cache.clear();
+        self.core.observer.observe(&self.core.event("key.enabled").cause("tenant"));
         Ok(())
     }
 
@@ -147,12 +154,12 @@ impl Keyring {
     pub async fn schedule_deletion(&self, days: u32, now: SystemTime) -> Result<SystemTime, KeyError> {
         check_deletion_days(days)?;
         let date = deletion_date(days, now).ok_or(KeyError::Internal { what: "the days were checked" })?;
-        let Snapshot { mut binding, .. } = self.not_on_their_way_out(now).await?;
+        let Snapshot { mut binding, .. } = self.core.not_on_their_way_out(now).await?;
         (binding.state, binding.deletion_date) = (TenantKeyState::PendingDeletion, Some(date));
-        self.write_binding(&mut binding).await?;
+        self.core.write_binding(&mut binding).await?;
         let pending = Stopped::new(StoppedState::PendingDeletion, StoppedBy::Tenant);
-        self.stop(&Stopped { deletion_date: Some(date), ..pending });
-        self.observer.observe(&self.event("key.deletion_scheduled").cause("tenant").deletion_date(date));
+        self.core.stop(&Stopped { deletion_date: Some(date), ..pending });
+        self.core.observer.observe(&self.core.event("key.deletion_scheduled").cause("tenant").deletion_date(date));
         Ok(date)
     }
 
@@ -162,7 +169,7 @@ impl Keyring {
     /// [`KeyError::Conflict`] if no deletion is scheduled; [`KeyError::Stopped`] if they are destroyed;
     /// [`KeyError::Store`] if the store fails.
     pub async fn cancel_deletion(&self, now: SystemTime) -> Result<(), KeyError> {
-        let mut binding = self.load(now).await?.binding.clone();
+        let mut binding = self.core.load(now).await?.binding.clone();
         match binding.state {
             TenantKeyState::PendingDeletion => {}
             TenantKeyState::Destroyed => return Err(version_destroyed().into()),
@@ -171,9 +178,9 @@ impl Keyring {
             }
         }
         (binding.state, binding.deletion_date) = (TenantKeyState::Disabled, None);
-        self.write_binding(&mut binding).await?;
-        self.cache.clear();
-        self.observer.observe(&self.event("key.deletion_cancelled").cause("tenant"));
+        self.core.write_binding(&mut binding).await?;
+        self.core.cache.clear();
+        self.core.observer.observe(&self.core.event("key.deletion_cancelled").cause("tenant"));
         Ok(())
     }
 
@@ -184,7 +191,7 @@ impl Keyring {
     /// [`KeyError::Conflict`] if the version is active; [`KeyError::VersionNotFound`]; [`KeyError::Store`] if the store
     /// fails. A version that is destroyed already is no error.
     pub async fn shred(&self, purpose: &Purpose, version: u32, now: SystemTime) -> Result<(), KeyError> {
-        let records = self.load(now).await?;
+        let records = self.core.load(now).await?;
         let place = (purpose.clone(), version);
         let record = records.versions.get(&place);
         let record = record.ok_or_else(|| KeyError::VersionNotFound { purpose: purpose.clone(), version })?;
@@ -196,10 +203,10 @@ impl Keyring {
             VersionState::Retired => {}
         }
         let destroyed = destroyed(record.clone())?;
-        self.records.write(&self.tenant, None, &[destroyed]).await?;
-        let held = self.cache.stop_version(&place, &version_destroyed());
-        self.evicted(held, "shred");
-        self.observer.observe(&self.event("key.destroyed").version(purpose, version).cause("tenant"));
+        self.core.records.write(&self.core.tenant, None, &[destroyed]).await?;
+        let held = self.core.cache.stop_version(&place, &version_destroyed());
+        self.core.evicted(held, "shred");
+        self.core.observer.observe(&self.core.event("key.destroyed").version(purpose, version).cause("tenant"));
         Ok(())
     }
 
@@ -210,9 +217,9 @@ impl Keyring {
     /// [`KeyError::TenantNotFound`]; [`KeyError::RecordForged`]; [`KeyError::Store`] if the store fails. Keys that are
     /// destroyed already are no error.
     pub async fn destroy(&self, now: SystemTime) -> Result<(), KeyError> {
-        let records = self.load(now).await?;
+        let records = self.core.load(now).await?;
         if records.binding.state != TenantKeyState::Destroyed {
-            self.destroy_all(Snapshot::clone(&records)).await?;
+            self.core.destroy_all(Snapshot::clone(&records)).await?;
         }
         Ok(())
     }
@@ -223,12 +230,14 @@ impl Keyring {
     /// # Errors
     /// As [`Self::destroy`].
     pub async fn destroy_due(&self, now: SystemTime) -> Result<bool, KeyError> {
-        Ok(self.load(now).await?.binding.state == TenantKeyState::Destroyed)
+        Ok(self.core.load(now).await?.binding.state == TenantKeyState::Destroyed)
     }
+}
 
+impl Core {
     pub(super) async fn destroy_all(&self, records: Snapshot) -> Result<Snapshot, KeyError> {
         let Snapshot { mut binding, versions } = records;
-        (binding.state, binding.deletion_date) = (TenantKeyState::Destroyed, None);
+        (binding.state, binding.deletion_date, binding.migration) = (TenantKeyState::Destroyed, None, None);
         binding.generation = next(binding.generation)?;
         let living = versions.values().filter(|record| record.state != VersionState::Destroyed);
         let rows = living.cloned().map(destroyed).collect::<Result<Vec<_>, _>>()?;
@@ -241,7 +250,7 @@ impl Keyring {
     }
 
     /// The records as they are now, of keys that can be used.
-    async fn changeable(&self, now: SystemTime) -> Result<Snapshot, KeyError> {
+    pub(super) async fn changeable(&self, now: SystemTime) -> Result<Snapshot, KeyError> {
         let records = self.load(now).await?;
         match records.binding.stopped() {
             None => Ok(Snapshot::clone(&records)),
@@ -258,7 +267,7 @@ impl Keyring {
         }
     }
 
-    async fn write_binding(&self, binding: &mut Binding) -> Result<(), KeyError> {
+    pub(super) async fn write_binding(&self, binding: &mut Binding) -> Result<(), KeyError> {
         binding.generation = next(binding.generation)?;
         self.records.write(&self.tenant, Some(binding), &[]).await
     }
@@ -272,11 +281,11 @@ fn destroyed(mut record: VersionRecord) -> Result<VersionRecord, KeyError> {
     Ok(record)
 }
 
-fn next(generation: u64) -> Result<u64, KeyError> {
+pub(super) fn next(generation: u64) -> Result<u64, KeyError> {
     generation.checked_add(1).ok_or(KeyError::Internal { what: "generations can be counted" })
 }
 
-fn distinct<T: Ord>(names: &[T], most: usize, what: &str) -> Result<(), KeyError> {
+pub(super) fn distinct<T: Ord>(names: &[T], most: usize, what: &str) -> Result<(), KeyError> {
     let right = (1..=most).contains(&names.len()) && names.iter().collect::<BTreeSet<_>>().len() == names.len();
     if right { Ok(()) } else { Err(KeyError::Usage { what: format!("1 to {most} different {what} are needed") }) }
 }

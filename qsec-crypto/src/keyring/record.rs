@@ -106,6 +106,42 @@ impl WrappingRole {
     }
 }
 
+/// One KMS key: where it is and how it is called there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KmsKey {
+    pub(crate) provider: String,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) key_id: KeyId,
+}
+
+/// KMS keys of one provider in their order of use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct KmsKeys {
+    pub(crate) provider: String,
+    /// The first is primary, the others are replicas in their order.
+    #[serde(with = "key_ids")]
+    pub(crate) key_ids: Vec<KeyId>,
+    pub(crate) endpoint: Option<String>,
+}
+
+impl KmsKeys {
+    /// Each key, in the order of use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = KmsKey> {
+        self.key_ids.iter().map(|key_id| self.key(key_id))
+    }
+
+    pub(crate) fn key(&self, key_id: &KeyId) -> KmsKey {
+        KmsKey { provider: self.provider.clone(), endpoint: self.endpoint.clone(), key_id: key_id.clone() }
+    }
+
+    /// Where a key stands in the order; `None` if it is not one of them.
+    pub(crate) fn role(&self, key: &KmsKey) -> Option<WrappingRole> {
+        let place = self.iter().position(|own| own == *key)?;
+        Some(if place == 0 { WrappingRole::Primary } else { WrappingRole::Replica })
+    }
+}
+
 /// Which KMS keys a tenant's keys are under, and the tenant's own state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -124,7 +160,73 @@ pub(crate) struct Binding {
     pub(crate) deletion_date: Option<SystemTime>,
     /// How many versions each purpose has. So a version cannot be taken away without the binding saying so.
     pub(crate) purposes: Vec<PurposeRecord>,
+    /// The move to other KMS keys that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) migration: Option<MigrationRecord>,
     pub(crate) generation: u64,
+}
+
+/// How far a move to other KMS keys has come.
+///
+/// ```
+/// assert_eq!(qsec_crypto::MigrationState::Switched.name(), "switched");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum MigrationState {
+    /// The new KMS keys are recorded; nothing is wrapped yet.
+    Planned,
+    /// Some versions are under the new KMS keys as well.
+    Wrapping,
+    /// All are.
+    Verified,
+    /// The new KMS keys are in use; the wrappings under the old ones are kept.
+    Switched,
+    /// The wrappings under the old KMS keys are being deleted.
+    Cleaning,
+    /// It is over, and the new KMS keys are the only ones.
+    Done,
+    /// It was called off, and the old KMS keys are the only ones.
+    Aborted,
+}
+
+impl MigrationState {
+    /// The state as records and answers write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Wrapping => "wrapping",
+            Self::Verified => "verified",
+            Self::Switched => "switched",
+            Self::Cleaning => "cleaning",
+            Self::Done => "done",
+            Self::Aborted => "aborted",
+        }
+    }
+
+    pub(crate) fn is_before_switch(self) -> bool {
+        self < Self::Switched
+    }
+}
+
+/// The move of a tenant's keys to other KMS keys.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MigrationRecord {
+    pub(crate) state: MigrationState,
+    /// Before the switch the KMS keys that the tenant moves to, after it those that it came from.
+    pub(crate) other: KmsKeys,
+    /// When the old KMS last said yes.
+    #[serde(with = "optional_time")]
+    pub(crate) asked: Option<SystemTime>,
+    pub(crate) keep_old_days: u32,
+    /// Until when the old wrappings are kept.
+    #[serde(with = "optional_time")]
+    pub(crate) keep_old_until: Option<SystemTime>,
+    pub(crate) versions_rewrapped: u32,
+    pub(crate) kms_calls: u64,
+    pub(crate) old_wrappings_removed: u64,
 }
 
 /// One purpose, and its newest version.
@@ -162,6 +264,9 @@ pub(crate) struct Wrapping {
     pub(crate) provider: String,
     #[serde(with = "key_id")]
     pub(crate) key_id: KeyId,
+    /// Where the provider is reached, if not at its usual place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) endpoint: Option<String>,
     pub(crate) role: WrappingRole,
     #[serde(with = "bytes")]
     pub(crate) blob: Vec<u8>,
@@ -169,7 +274,26 @@ pub(crate) struct Wrapping {
     pub(crate) verified: SystemTime,
 }
 
+impl Wrapping {
+    /// The KMS key it is under.
+    pub(crate) fn key(&self) -> KmsKey {
+        KmsKey { provider: self.provider.clone(), endpoint: self.endpoint.clone(), key_id: self.key_id.clone() }
+    }
+}
+
+impl VersionRecord {
+    /// Its wrapping under a KMS key.
+    pub(crate) fn wrapping(&self, key: &KmsKey) -> Option<&Wrapping> {
+        self.wrappings.iter().find(|wrapping| wrapping.key() == *key)
+    }
+}
+
 impl Binding {
+    /// The KMS keys that are in use.
+    pub(crate) fn keys(&self) -> KmsKeys {
+        KmsKeys { provider: self.provider.clone(), key_ids: self.key_ids.clone(), endpoint: self.endpoint.clone() }
+    }
+
     /// What stops the tenant's key, by its own state.
     pub(crate) fn stopped(&self) -> Option<Stopped> {
         let state = self.state.stopped()?;
@@ -280,6 +404,7 @@ mod tests {
                 id: "w1".to_owned(),
                 provider: "aws".to_owned(),
                 key_id: KeyId::new("arn:aws:kms:eu-central-1:111122223333:key/mrk-1").unwrap(),
+                endpoint: None,
                 role: WrappingRole::Primary,
                 blob: vec![1, 2, 3, 4],
                 verified: time,

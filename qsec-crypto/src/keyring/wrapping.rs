@@ -1,29 +1,82 @@
-//! Wrapping tenant keys, and unwrapping them without believing the KMS.
+//! Wrapping tenant keys, and unwrapping them by whichever KMS key of the binding answers and may.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use subtle::ConstantTimeEq;
-
 use crate::kdf;
-use crate::keyring::record::{Binding, MAX_WRAPPINGS, VersionRecord, VersionState, Wrapping, WrappingRole};
-use crate::keyring::{KeyError, Keyring};
-use crate::kms::{KeyId, KmsError, MAX_BLOB_BYTES, Unwrapped, WrappingContext};
+use crate::keyring::guard::{Asked, WrappedKey};
+use crate::keyring::record::{Binding, KmsKey, KmsKeys, VersionRecord, VersionState, Wrapping, WrappingRole};
+use crate::keyring::{Core, KeyError};
+use crate::kms::{Kms, KmsError, KmsKeyDescription, KmsKeyState, WrappingContext};
 use crate::observer::Event;
 use crate::secret::SecretKey;
 use crate::tenant::Purpose;
 
-impl Keyring {
-    /// A new key version under every KMS key, each wrapping unwrapped again and compared before it is believed.
-    pub(super) async fn new_version(
+/// What becomes of KMS keys under which a version is not, and which do not answer when it is wrapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    /// The whole fails.
+    Refused,
+    /// Another one is enough; a later rewrap fills the gap.
+    FilledLater,
+    /// The whole fails, and what is wrapped already is left as it is.
+    FilledNow,
+}
+
+/// A key, and as of when all KMS keys that come before the one that answered had not said no.
+#[derive(Debug)]
+pub(super) struct Unwrapped {
+    pub(super) secret: SecretKey,
+    /// Who answered.
+    pub(super) by: KmsKey,
+    pub(super) as_of: SystemTime,
+}
+
+impl Core {
+    /// A new version under the binding's KMS keys, and under those that the tenant is moving to.
+    pub(super) async fn next_version(
         &self,
-        key_ids: &[KeyId],
+        binding: &Binding,
         purpose: &Purpose,
         version: u32,
         now: SystemTime,
     ) -> Result<VersionRecord, KeyError> {
+        let (secret, mut record) = self.unwrapped_version(purpose, version, now)?;
+        self.wrap_under(&binding.keys(), &secret, &mut record, Missing::FilledLater, now).await?;
+        if let Some(migration) = &binding.migration
+            && migration.state.is_before_switch()
+        {
+            match self.wrap_under(&migration.other, &secret, &mut record, Missing::FilledLater, now).await {
+                // The migration will wrap it, or say why it cannot; making a version need not wait for that.
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(record)
+    }
+
+    /// A new key version under KMS keys, each wrapping unwrapped again and compared before it is believed.
+    pub(super) async fn new_version(
+        &self,
+        keys: &KmsKeys,
+        purpose: &Purpose,
+        version: u32,
+        missing: Missing,
+        now: SystemTime,
+    ) -> Result<VersionRecord, KeyError> {
+        let (secret, mut record) = self.unwrapped_version(purpose, version, now)?;
+        self.wrap_under(keys, &secret, &mut record, missing, now).await?;
+        Ok(record)
+    }
+
+    fn unwrapped_version(
+        &self,
+        purpose: &Purpose,
+        version: u32,
+        now: SystemTime,
+    ) -> Result<(SecretKey, VersionRecord), KeyError> {
         let secret = SecretKey::generate()?;
         let key_check = kdf::key_check(&secret, &self.tenant, purpose, version)?;
-        let mut record = VersionRecord {
+        let record = VersionRecord {
             tenant: self.tenant.clone(),
             purpose: purpose.clone(),
             version,
@@ -33,100 +86,181 @@ impl Keyring {
             wrappings: Vec::new(),
             generation: 1,
         };
-        for (number, key_id) in (1..).zip(key_ids) {
-            let role = if number == 1 { WrappingRole::Primary } else { WrappingRole::Replica };
-            let blob = self.wrap_under(key_id, &secret, &record, now).await?;
-            let (id, provider) = (format!("w{number}"), self.kms.provider().to_owned());
-            let wrapping = Wrapping { id, provider, key_id: key_id.clone(), role, blob, verified: now };
-            self.unwrap_one(&wrapping, &record, now).await?;
-            record.wrappings.push(wrapping);
-        }
-        Ok(record)
+        Ok((secret, record))
     }
 
-    async fn wrap_under(
+    /// Puts wrappings under these KMS keys beside those that are there, in place of any under the same key.
+    pub(super) async fn wrap_under(
         &self,
-        key_id: &KeyId,
+        keys: &KmsKeys,
+        secret: &SecretKey,
+        record: &mut VersionRecord,
+        missing: Missing,
+        now: SystemTime,
+    ) -> Result<(), KmsError> {
+        let mut unavailable = None;
+        let mut wrapped = false;
+        for key in keys.iter() {
+            if missing == Missing::FilledNow && record.wrapping(&key).is_some() {
+                continue;
+            }
+            match self.wrap_one(&key, keys.role(&key), secret, record, now).await {
+                Ok(wrapping) => {
+                    record.wrappings.retain(|other| other.key() != key);
+                    record.wrappings.push(wrapping);
+                    wrapped = true;
+                }
+                Err(error) if missing == Missing::FilledLater && error.is_retryable() => {
+                    unavailable.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match unavailable {
+            Some(error) if !wrapped => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Wraps under one KMS key, and unwraps again: nothing is stored that was not seen to open.
+    async fn wrap_one(
+        &self,
+        key: &KmsKey,
+        role: Option<WrappingRole>,
         secret: &SecretKey,
         record: &VersionRecord,
         now: SystemTime,
-    ) -> Result<Vec<u8>, KmsError> {
-        let wrapped = self.kms.wrap(key_id, secret, &self.context(record), now).await;
-        let wrapped = wrapped.and_then(|wrapped| {
-            let right = wrapped.key_id() == key_id && (1..=MAX_BLOB_BYTES).contains(&wrapped.blob().len());
-            if right { Ok(wrapped) } else { Err(KmsError::WrongKey { key_id: key_id.clone() }) }
-        });
-        self.called("key.wrapped", "wrap", key_id, record, wrapped.as_ref().err());
-        wrapped.map(crate::kms::Wrapped::into_blob)
+    ) -> Result<Wrapping, KmsError> {
+        let (kms, context) = (self.kms(key)?, self.context(record));
+        let asked = Asked { kms: kms.as_ref(), key, calls: &self.calls };
+        let wrap = async || self.guard.wrap(asked, secret, &context, now).await;
+        let blob = self.guard.retrying(|| Box::pin(wrap())).await?;
+        let wrapping = Wrapping {
+            id: new_id(record),
+            provider: key.provider.clone(),
+            key_id: key.key_id.clone(),
+            endpoint: key.endpoint.clone(),
+            role: role.unwrap_or(WrappingRole::Replica),
+            blob,
+            verified: now,
+        };
+        self.guard.retrying(|| Box::pin(self.unwrap_one(&wrapping, record, now))).await?;
+        Ok(wrapping)
     }
 
-    /// Unwraps a version by the first wrapping of the binding whose KMS key answers.
+    /// Unwraps a version by the first of these KMS keys that answers.
+    pub(super) async fn unwrap_any(
+        &self,
+        keys: &KmsKeys,
+        record: &VersionRecord,
+        now: SystemTime,
+    ) -> Result<Unwrapped, KmsError> {
+        self.guard.retrying(|| Box::pin(self.unwrap_in_turn(keys, record, now))).await
+    }
+
+    /// Asks each KMS key once: first those that answered lately, in their order, then the others.
     ///
     /// Only *unavailable* goes on to the next. A customer who disables the primary has said no, and a replica must not
     /// answer yes.
-    pub(super) async fn unwrap_any(
+    async fn unwrap_in_turn(
         &self,
-        binding: &Binding,
+        keys: &KmsKeys,
         record: &VersionRecord,
         now: SystemTime,
-    ) -> Result<SecretKey, KmsError> {
-        let mut unavailable = None;
-        for key_id in binding.key_ids.iter().take(MAX_WRAPPINGS) {
-            let of_key = |wrapping: &&Wrapping| wrapping.provider == binding.provider && wrapping.key_id == *key_id;
-            let Some(wrapping) = record.wrappings.iter().find(of_key) else { continue };
-            match self.unwrap_one(wrapping, record, now).await {
-                Err(error) if error.is_retryable() => {
-                    self.observer.observe(&self.event("key.failover").call("unwrap", key_id, error.code()));
-                    unavailable.get_or_insert(error);
+    ) -> Result<Unwrapped, KmsError> {
+        let is_one_of_several = keys.key_ids.len() > 1;
+        let (late, healthy): (Vec<_>, Vec<_>) =
+            keys.iter().partition(|key| is_one_of_several && self.guard.breakers().is_failed_over(key, now));
+        let mut refused = None;
+        for key in healthy.iter().chain(&late) {
+            let error = match self.ask(key, record, now).await {
+                Ok(Some(secret)) => {
+                    self.failed_back(key);
+                    return Ok(Unwrapped { secret, by: key.clone(), as_of: self.as_of(keys, key, now) });
                 }
-                answer => return answer,
+                Ok(None) => continue,
+                Err(error) => error,
+            };
+            let goes_on =
+                (error.is_retryable() || self.failover_on_terminal) && !matches!(error, KmsError::Busy { .. });
+            if !goes_on {
+                return Err(error);
             }
+            if is_one_of_several && self.guard.breakers().fail_over(key, now) {
+                let event = Event::new("key.failover").tenant(&self.tenant);
+                self.observer.observe(&event.call("unwrap", &key.key_id, error.code()));
+            }
+            refused.get_or_insert(error);
         }
-        Err(unavailable.unwrap_or(KmsError::Internal { what: "each version is wrapped under the tenant's binding" }))
+        Err(refused.unwrap_or(KmsError::Internal { what: "each version is wrapped under the tenant's binding" }))
     }
 
-    async fn unwrap_one(
+    /// Unwraps by one KMS key. A key that has no wrapping of this version cannot, but may be stopped, and then no other
+    /// must be asked.
+    async fn ask(&self, key: &KmsKey, record: &VersionRecord, now: SystemTime) -> Result<Option<SecretKey>, KmsError> {
+        match record.wrapping(key) {
+            Some(wrapping) => self.unwrap_one(wrapping, record, now).await.map(Some),
+            None => is_usable(&self.describe_key(key, now).await?).map(|()| None),
+        }
+    }
+
+    pub(super) async fn unwrap_one(
         &self,
         wrapping: &Wrapping,
         record: &VersionRecord,
         now: SystemTime,
     ) -> Result<SecretKey, KmsError> {
-        let key_id = &wrapping.key_id;
-        let unwrapped = self.kms.unwrap(key_id, &wrapping.blob, &self.context(record), now).await;
-        let secret = unwrapped.and_then(|unwrapped| {
-            self.verify(&unwrapped, key_id, record).ok_or_else(|| KmsError::WrongKey { key_id: key_id.clone() })
-        });
-        self.called("key.unwrapped", "unwrap", key_id, record, secret.as_ref().err());
-        secret
+        let (key, context) = (wrapping.key(), self.context(record));
+        let wrapped = WrappedKey { blob: &wrapping.blob, context: &context, key_check: &record.key_check };
+        let kms = self.kms(&key)?;
+        self.guard.unwrap(Asked { kms: kms.as_ref(), key: &key, calls: &self.calls }, wrapped, now).await
     }
 
-    /// Believes a KMS only if the key has 32 bytes, was unwrapped by the key that was asked, and is the one that was
-    /// wrapped. A KMS, or a proxy before it, that answers with a key of its own would otherwise read all that is sealed
-    /// from then on.
-    fn verify(&self, unwrapped: &Unwrapped, key_id: &KeyId, record: &VersionRecord) -> Option<SecretKey> {
-        let secret = SecretKey::try_from_slice(unwrapped.secret().expose_secret())?;
-        let check = kdf::key_check(&secret, &self.tenant, &record.purpose, record.version).ok()?;
-        let right = bool::from(check.as_slice().ct_eq(&record.key_check)) && unwrapped.key_id() == key_id;
-        right.then_some(secret)
+    pub(super) async fn describe_key(&self, key: &KmsKey, now: SystemTime) -> Result<KmsKeyDescription, KmsError> {
+        let kms = self.kms(key)?;
+        self.guard.describe(Asked { kms: kms.as_ref(), key, calls: &self.calls }, &self.tenant, now).await
+    }
+
+    /// The KMS keys before the one that answered were found unavailable, some of them a while ago. What they would say
+    /// now is not known, so the answer is as old as the oldest of those questions.
+    fn as_of(&self, keys: &KmsKeys, answered: &KmsKey, now: SystemTime) -> SystemTime {
+        let before = keys.iter().take_while(|key| key != answered);
+        before.filter_map(|key| self.guard.breakers().asked(&key)).fold(now, SystemTime::min)
+    }
+
+    fn failed_back(&self, key: &KmsKey) {
+        if self.guard.breakers().fail_back(key) {
+            let event = Event::new("key.failback").tenant(&self.tenant);
+            self.observer.observe(&event.call("unwrap", &key.key_id, "ok"));
+        }
+    }
+
+    fn kms(&self, key: &KmsKey) -> Result<Arc<dyn Kms>, KmsError> {
+        self.providers.find(&key.provider, key.endpoint.as_deref())
     }
 
     fn context(&self, record: &VersionRecord) -> WrappingContext {
         WrappingContext::new(self.tenant.clone(), record.purpose.clone(), record.version)
     }
+}
 
-    fn called(
-        &self,
-        name: &'static str,
-        operation: &'static str,
-        key_id: &KeyId,
-        record: &VersionRecord,
-        error: Option<&KmsError>,
-    ) {
-        let outcome = error.map_or("ok", KmsError::code);
-        let event = |name| Event::new(name).tenant(&self.tenant).version(&record.purpose, record.version);
-        self.observer.observe(&event(name).call(operation, key_id, outcome));
-        if let Some(KmsError::WrongKey { .. }) = error {
-            self.observer.observe(&event("key.wrong_key_returned").call(operation, key_id, outcome));
+/// Whether a KMS key's state lets it wrap and unwrap.
+pub(super) fn is_usable(described: &KmsKeyDescription) -> Result<(), KmsError> {
+    let key_id = described.key_id().clone();
+    match described.state() {
+        KmsKeyState::Enabled if described.wraps() => Ok(()),
+        KmsKeyState::Enabled => Err(KmsError::Usage { what: format!("KMS key `{key_id}` is not for wrapping") }),
+        KmsKeyState::Disabled | KmsKeyState::PendingImport => Err(KmsError::KeyDisabled { key_id }),
+        KmsKeyState::PendingDeletion => {
+            Err(KmsError::KeyPendingDeletion { key_id, deletion_date: described.deletion_date() })
         }
+        KmsKeyState::Destroyed => Err(KmsError::KeyDestroyed { key_id }),
+        KmsKeyState::Unavailable => Err(KmsError::Unavailable("the KMS key cannot be used now".into())),
     }
+}
+
+/// A name that no wrapping of this version has had: one more than the greatest.
+fn new_id(record: &VersionRecord) -> String {
+    let numbers = record.wrappings.iter().filter_map(|wrapping| wrapping.id.strip_prefix('w')?.parse::<u64>().ok());
+    format!("w{}", numbers.max().unwrap_or(0).saturating_add(1))
 }

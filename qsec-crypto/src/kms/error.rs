@@ -1,6 +1,8 @@
 //! Why a KMS did not do what it was asked.
 
 use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::kms::KeyId;
@@ -185,6 +187,62 @@ impl KmsError {
     }
 }
 
+/// An error that several callers got, as the source of each one's own.
+#[derive(Debug)]
+struct Shared(Arc<KmsError>);
+
+impl Shared {
+    fn original(&self) -> Option<&(dyn Error + 'static)> {
+        if let KmsError::Unavailable(source) | KmsError::Store(StoreError::Unavailable(source)) = &*self.0 {
+            Some(source.as_ref())
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.original().map_or(Ok(()), |source| fmt::Display::fmt(source, f))
+    }
+}
+
+impl Error for Shared {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.original()?.source()
+    }
+}
+
+impl KmsError {
+    /// The same error for one more caller: one load answers all who wait for it.
+    pub(crate) fn share(self: &Arc<Self>) -> Self {
+        match &**self {
+            Self::KeyDisabled { key_id } => Self::KeyDisabled { key_id: key_id.clone() },
+            Self::KeyPendingDeletion { key_id, deletion_date } => {
+                Self::KeyPendingDeletion { key_id: key_id.clone(), deletion_date: *deletion_date }
+            }
+            Self::KeyDestroyed { key_id } => Self::KeyDestroyed { key_id: key_id.clone() },
+            Self::KeyNotFound { key_id } => Self::KeyNotFound { key_id: key_id.clone() },
+            Self::AccessDenied { key_id, operation } => Self::AccessDenied { key_id: key_id.clone(), operation },
+            Self::WrongKey { key_id } => Self::WrongKey { key_id: key_id.clone() },
+            Self::WrongRootKey { key_id } => Self::WrongRootKey { key_id: key_id.clone() },
+            Self::RecordForged { key_id } => Self::RecordForged { key_id: key_id.clone() },
+            Self::Rejected { key_id } => Self::Rejected { key_id: key_id.clone() },
+            Self::Unavailable(_) => Self::Unavailable(Box::new(Shared(Arc::clone(self)))),
+            Self::Throttled { retry_after } => Self::Throttled { retry_after: *retry_after },
+            Self::Busy { retry_after } => Self::Busy { retry_after: *retry_after },
+            Self::Store(error) => Self::Store(match error {
+                StoreError::Conflict => StoreError::Conflict,
+                StoreError::Refused { what } => StoreError::Refused { what: what.clone() },
+                StoreError::Unavailable(_) => StoreError::Unavailable(Box::new(Shared(Arc::clone(self)))),
+                StoreError::Damaged { what } => StoreError::Damaged { what: what.clone() },
+            }),
+            Self::Usage { what } => Self::Usage { what: what.clone() },
+            Self::Internal { what } => Self::Internal { what },
+        }
+    }
+}
+
 impl From<RandomError> for KmsError {
     fn from(_: RandomError) -> Self {
         Self::Internal { what: "the kernel gives random bytes" }
@@ -238,6 +296,10 @@ mod tests {
             (KmsError::Internal { what: "" }, "internal", false),
         ] {
             assert_eq!((error.code(), error.is_retryable()), (code, retryable), "{error:?}");
+            let shown = (error.to_string(), error.source().map(ToString::to_string));
+            let error = Arc::new(error).share();
+            assert_eq!((error.code(), error.is_retryable()), (code, retryable), "{error:?}");
+            assert_eq!((error.to_string(), error.source().map(ToString::to_string)), shown, "shared");
             let is_state = ["key_disabled", "key_pending_deletion", "key_destroyed"].contains(&code);
             assert_eq!(error.stopped().map(|stopped| stopped.code()), is_state.then_some(code));
         }

@@ -72,7 +72,7 @@ fn another_key_version_or_context_does_not_open() {
     for sealed in [&sealed, &rolled] {
         assert!(matches!(raw(7).at_version(4).unwrap().open(sealed, &context()), Err(OpenError::NotOpened)));
     }
-    for other in [Context::empty(), Context::from([("table", "orders")]), Context::from([("tabl", "eorders")])] {
+    for other in [Context::empty(), Context::from([("table", "orders")]), Context::from([("table1", "7orders")])] {
         assert!(matches!(key().open(&sealed, &other), Err(OpenError::NotOpened)), "{other:?}");
     }
     let long = Context::from([("k", "x".repeat(8_180))]);

@@ -1,15 +1,19 @@
 //! The crate from outside, as its users see it.
 
+mod cache;
+mod clock;
 mod compact;
 mod conformance;
 #[cfg(feature = "esdk")]
 mod esdk;
-mod faults;
+mod flight;
 mod keyring;
 mod local_kms;
+mod migration;
 mod model;
 mod records;
 mod revocation;
+mod rewrap;
 mod streams;
 mod tampering;
 mod world;

@@ -80,7 +80,8 @@ impl Model {
             (Verb::Rotate, State::Active) => self.newest += 1,
             (Verb::Wait(seconds), _) => self.now += seconds,
             (Verb::DisableAtKms, _) => self.kms_disabled = true,
-            (Verb::EnableAtKms, _) => self.kms_disabled = false,
+            // What the KMS said holds for 5 s.
+            (Verb::EnableAtKms, _) => (self.kms_disabled, self.now) = (false, self.now + 5),
             (Verb::Forget, _) | (Verb::Use, State::Active) => {}
             _ => return code,
         }

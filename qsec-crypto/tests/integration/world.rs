@@ -4,10 +4,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use qsec_crypto::kms::{KeyId, LocalKms, RootKey};
+use qsec_crypto::kms::{FaultyKms, KeyId, LocalKms, RootKey};
 use qsec_crypto::{Event, KeyRecords, Keyring, MemoryStore, Observer, Purpose, SecretKey, TenantId};
-
-use crate::faults::FaultyKms;
 
 /// 2030-01-01, and so many seconds.
 pub(crate) fn at(seconds: u64) -> SystemTime {
@@ -48,7 +46,7 @@ impl Memory {
 /// One tenant, `acme`, with keys for `data` under a primary and a replica of the internal KMS.
 pub(crate) struct World {
     pub(crate) local: Arc<LocalKms>,
-    pub(crate) kms: Arc<FaultyKms>,
+    pub(crate) kms: Arc<FaultyKms<Arc<LocalKms>>>,
     pub(crate) store: MemoryStore,
     pub(crate) records: KeyRecords,
     pub(crate) key_ids: Vec<KeyId>,

@@ -10,7 +10,7 @@ use crate::rule::{ReadRule, persona};
 use crate::snapshot::condition::{Node, OfResource, OfUser, Path, Step, Test, Texts, folded, same};
 use crate::snapshot::details::{Details, Names, UserDetails};
 use crate::snapshot::rules::{Bucket, CompiledRule, Guards, Rules, Trait};
-use crate::snapshot::tenant::{NONE, Profile, at, index};
+use crate::snapshot::tenant::{NONE, Profile, index};
 
 /// Most texts for which a rule is listed; one that names more is for whoever asks.
 const MAX_GUARDS: usize = 1024;
@@ -70,9 +70,7 @@ impl Compiler {
     }
 
     fn list(&mut self, number: u32, rule: &ReadRule, condition: &Node) {
-        let guards = self.guards(condition).filter(|guards| guards.len() <= MAX_GUARDS);
-        let guards: Option<Vec<u32>> =
-            guards.map(|guards| guards.iter().map(|(what, text)| self.guard(*what, text)).collect());
+        let guards = guards(condition).filter(|guards| guards.len() <= MAX_GUARDS);
         for pattern in &rule.filter.patterns {
             let type_number = match &pattern.types {
                 Types::One(name) => self.type_number(name),
@@ -83,7 +81,11 @@ impl Compiler {
                 let bucket = self.buckets.entry((type_number, action)).or_default();
                 match (id, &guards) {
                     (Some(id), _) => bucket.by_id.entry(id.into()).or_default().push(number),
-                    (None, Some(guards)) => bucket.guarded.extend(guards.iter().map(|guard| (*guard, number))),
+                    (None, Some(guards)) => {
+                        for guard in guards {
+                            bucket.guarded.entry(*guard).or_default().push(number);
+                        }
+                    }
                     (None, None) => bucket.open.push(number),
                 }
             }
@@ -110,39 +112,6 @@ impl Compiler {
         let number = *guards.entry(text.into()).or_insert(next);
         self.guards.count = next.max(number.saturating_add(1));
         number
-    }
-
-    /// What a requester must have one of for the condition to be true. Whoever has none makes it false, and not fail: what
-    /// stands before the guard cannot fail.
-    fn guards(&self, node: &Node) -> Option<BTreeSet<(Trait, Box<str>)>> {
-        match node {
-            Node::Constant(false) => Some(BTreeSet::new()),
-            Node::Fact(fact) => at(&self.facts, *fact).and_then(guards_of_test),
-            Node::Any(nodes) => nodes
-                .iter()
-                .map(|node| self.guards(node))
-                .collect::<Option<Vec<_>>>()
-                .map(|all| all.into_iter().flatten().collect()),
-            Node::All(nodes) => {
-                for node in nodes {
-                    let found = self.guards(node);
-                    if found.is_some() {
-                        return found;
-                    }
-                    if can_fail(node) {
-                        return None;
-                    }
-                }
-                None
-            }
-            Node::Constant(true)
-            | Node::Not(_)
-            | Node::Test(_)
-            | Node::IsAnonymous
-            | Node::IsOwned(_)
-            | Node::Empty(_)
-            | Node::HasPrivilege(..) => None,
-        }
     }
 
     fn node(&mut self, written: &Expression) -> Node {
@@ -206,6 +175,11 @@ impl Compiler {
         if !is_fact {
             return Node::Test(test);
         }
+        if let Some((what, texts)) = guarding(&test) {
+            let mut guards: Vec<u32> = texts.iter().map(|text| self.guard(what, text)).collect();
+            guards.sort_unstable();
+            return Node::Has(guards.into());
+        }
         if let Some(number) = self.known_facts.get(&test) {
             return Node::Fact(*number);
         }
@@ -258,8 +232,7 @@ impl Compiler {
 
     fn finish(mut self, policy: &Tenant, numbers: &Numbers<'_>) -> Rules {
         for bucket in self.buckets.values_mut() {
-            bucket.guarded.sort_unstable();
-            bucket.guarded.dedup();
+            bucket.guarded.values_mut().for_each(Vec::dedup);
             bucket.open.dedup();
         }
         let mut details = Details::new(policy, &self.names, numbers.thing_ids, numbers.thing_index);
@@ -291,7 +264,10 @@ fn user_guards(rules: &Rules, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
         let roles = profile.role_names.iter().filter_map(|name| guards.find(Trait::Role, name));
         let directory = details.directory.iter().filter_map(|name| guards.find(Trait::Directory, name));
         let id = guards.find(Trait::Id, &details.id);
-        groups.chain(roles).chain(directory).chain(id).collect()
+        let mut all: Vec<u32> = groups.chain(roles).chain(directory).chain(id).collect();
+        all.sort_unstable();
+        all.dedup();
+        all.into()
     };
     numbers.user_profiles.iter().zip(&rules.details.users).map(of).collect()
 }
@@ -302,8 +278,37 @@ fn group_guards(guards: &Guards, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
     numbers.group_profiles.iter().map(roles).collect()
 }
 
-fn guards_of_test(test: &Test) -> Option<BTreeSet<(Trait, Box<str>)>> {
-    let Test::Texts(path, Operator::Equal | Operator::StrictEqual, texts) = test else { return None };
+/// What a requester must have one of for the condition to be true. Whoever has none makes it false, and not fail: what stands
+/// before the guard cannot fail.
+fn guards(node: &Node) -> Option<BTreeSet<u32>> {
+    match node {
+        Node::Constant(false) => Some(BTreeSet::new()),
+        Node::Has(guards) => Some(guards.iter().copied().collect()),
+        Node::Any(nodes) => {
+            let all: Option<Vec<_>> = nodes.iter().map(guards).collect();
+            all.map(|all| all.into_iter().flatten().collect())
+        }
+        Node::All(nodes) => {
+            let first = nodes
+                .iter()
+                .map(|node| (guards(node), can_fail(node)))
+                .find(|(found, fails)| found.is_some() || *fails);
+            first.and_then(|(found, _)| found)
+        }
+        Node::Constant(true)
+        | Node::Fact(_)
+        | Node::Not(_)
+        | Node::Test(_)
+        | Node::IsAnonymous
+        | Node::IsOwned(_)
+        | Node::Empty(_)
+        | Node::HasPrivilege(..) => None,
+    }
+}
+
+/// The trait and the texts of a test that is true exactly for whoever has one of them.
+fn guarding(test: &Test) -> Option<(Trait, &[Box<str>])> {
+    let Test::Texts(path, Operator::Equal, texts) = test else { return None };
     let [Step::User(asked)] = &*path.steps else { return None };
     let what = match asked {
         OfUser::Group => Trait::Group,
@@ -312,7 +317,7 @@ fn guards_of_test(test: &Test) -> Option<BTreeSet<(Trait, Box<str>)>> {
         OfUser::Directory => Trait::Directory,
         OfUser::Name | OfUser::Attribute(_) | OfUser::Custom(_) => return None,
     };
-    Some(texts.folded().iter().map(|text| (what, text.clone())).collect())
+    Some((what, texts.folded())).filter(|(_, texts)| texts.len() <= MAX_GUARDS)
 }
 
 fn can_fail(node: &Node) -> bool {
@@ -320,8 +325,12 @@ fn can_fail(node: &Node) -> bool {
         Node::HasPrivilege(..) => true,
         Node::Not(inner) => can_fail(inner),
         Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(can_fail),
-        Node::Constant(_) | Node::Fact(_) | Node::Test(_) | Node::IsAnonymous | Node::IsOwned(_) | Node::Empty(_) => {
-            false
-        }
+        Node::Constant(_)
+        | Node::Has(_)
+        | Node::Fact(_)
+        | Node::Test(_)
+        | Node::IsAnonymous
+        | Node::IsOwned(_)
+        | Node::Empty(_) => false,
     }
 }

@@ -1,0 +1,152 @@
+//! Wrapping the same versions again.
+
+use qsec_crypto::kms::{Fault, KeyId};
+use qsec_crypto::{Context, KeyStore, Keyring, WrappingRole};
+
+use crate::world::{World, at, data, tenant};
+
+/// The ids of the KMS keys that each version is under, in the order of its wrappings.
+async fn under(keys: &Keyring) -> Vec<Vec<(KeyId, WrappingRole)>> {
+    let versions = keys.describe(at(0)).await.unwrap().versions;
+    let of_version = |wrappings: Vec<qsec_crypto::WrappingDescription>| {
+        let mut of_version: Vec<_> = wrappings.into_iter().map(|w| (w.key_id, w.role)).collect();
+        of_version.sort_by_key(|(_, role)| *role != WrappingRole::Primary);
+        of_version
+    };
+    versions.into_iter().map(|version| of_version(version.wrappings)).collect()
+}
+
+/// Three versions under one KMS key, and what the first of them sealed.
+async fn three_versions(world: &World) -> (Keyring, Vec<u8>) {
+    let keys = Keyring::new(tenant("solo"), world.kms.clone(), world.records.clone());
+    keys.create(&world.key_ids[..1], &[data()], at(0)).await.unwrap();
+    let sealed = keys.current(&data(), at(0)).await.unwrap().seal(b"x", &Context::empty()).unwrap();
+    keys.rotate(&data(), at(0)).await.unwrap();
+    keys.rotate(&data(), at(0)).await.unwrap();
+    world.kms.calls();
+    (keys, sealed)
+}
+
+#[test]
+fn a_region_is_added_with_three_calls_for_each_version() {
+    let world = World::new();
+    pollster::block_on(async {
+        let (keys, sealed) = three_versions(&world).await;
+        let [primary, replica] = [0, 1].map(|number| world.key_ids[number].clone());
+        let done = keys.rewrap(std::slice::from_ref(&replica), &[], at(1)).await.unwrap();
+        assert_eq!((done.versions_rewrapped, done.kms_calls, world.kms.calls()), (3, 9, 9));
+        let both = vec![(primary.clone(), WrappingRole::Primary), (replica.clone(), WrappingRole::Replica)];
+        assert_eq!(under(&keys).await, vec![both; 3]);
+
+        world.kms.fail(Some(&primary), Fault::Unavailable);
+        keys.forget();
+        let key = keys.for_sealed(&sealed, &data(), at(2)).await.unwrap();
+        assert_eq!(key.open(&sealed, &Context::empty()).unwrap(), b"x");
+        world.kms.heal();
+        let again = keys.rewrap(std::slice::from_ref(&replica), &[], at(60)).await.unwrap();
+        assert_eq!(again.versions_rewrapped, 0, "there already");
+    });
+}
+
+#[test]
+fn a_kms_key_is_removed_only_when_another_was_seen_to_open() {
+    let world = World::new();
+    pollster::block_on(async {
+        let [primary, replica] = [0, 1].map(|number| world.key_ids[number].clone());
+        let removed = std::slice::from_ref(&primary);
+        world.kms.fail(Some(&replica), Fault::OtherPlaintext);
+        assert_eq!(world.keys.rewrap(&[], removed, at(1)).await.unwrap_err().code(), "kms_wrong_key");
+        assert_eq!(under(&world.keys).await[0].len(), 2);
+        world.kms.fail(Some(&primary), Fault::Disabled);
+        assert_eq!(
+            world.keys.rewrap(&[], removed, at(1)).await.unwrap_err().code(),
+            "key_disabled",
+            "its owner said no"
+        );
+        world.kms.heal();
+        world.kms.calls();
+        let done = world.keys.rewrap(&[], removed, at(2)).await.unwrap();
+        assert_eq!((done.kms_calls, world.kms.calls()), (2, 2), "one for the owner's yes, one for the proof");
+        assert_eq!(under(&world.keys).await, [[(replica.clone(), WrappingRole::Primary)]]);
+        assert!(world.keys.current(&data(), at(2)).await.is_ok());
+
+        let last = world.keys.rewrap(&[], std::slice::from_ref(&replica), at(3)).await.unwrap_err();
+        assert_eq!((last.code(), last.is_retryable()), ("conflict", false));
+        assert_eq!(world.keys.rewrap(&[], removed, at(3)).await.unwrap_err().code(), "usage", "not there");
+        let both = world.keys.rewrap(removed, removed, at(3)).await.unwrap_err();
+        assert_eq!(both.code(), "usage");
+    });
+}
+
+#[test]
+fn a_kms_key_is_exchanged_for_another() {
+    let world = World::new();
+    pollster::block_on(async {
+        let (keys, sealed) = three_versions(&world).await;
+        let [old, new] = [0, 1].map(|number| world.key_ids[number].clone());
+        let done = keys.rewrap(std::slice::from_ref(&new), std::slice::from_ref(&old), at(1)).await.unwrap();
+        assert_eq!((done.versions_rewrapped, done.kms_calls), (3, 9));
+        assert_eq!(under(&keys).await, vec![vec![(new, WrappingRole::Primary)]; 3]);
+        world.kms.fail(Some(&old), Fault::Disabled);
+        keys.forget();
+        assert!(keys.for_sealed(&sealed, &data(), at(2)).await.is_ok());
+    });
+}
+
+#[test]
+fn without_a_key_to_add_every_wrapping_moves_to_the_newest_material() {
+    let world = World::new();
+    pollster::block_on(async {
+        let blobs = async || {
+            let rows = world.store.load(&tenant("acme")).await.unwrap();
+            String::from_utf8(rows[1].body.clone()).unwrap()
+        };
+        let before = blobs().await;
+        world.local.rotate(&world.key_ids[0], at(1)).await.unwrap();
+        let done = world.keys.rewrap(&[], &[], at(1)).await.unwrap();
+        assert_eq!((done.versions_rewrapped, done.kms_calls), (1, 5), "unwrap, and wrap and check for each of two");
+        assert_ne!(blobs().await, before);
+        assert!(world.other_node().current(&data(), at(1)).await.is_ok());
+    });
+}
+
+#[test]
+fn gaps_are_filled_and_what_was_cut_off_can_be_done_again() {
+    let world = World::new();
+    pollster::block_on(async {
+        world.kms.fail(Some(&world.key_ids[1]), Fault::Unavailable);
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        let missing = async || world.keys.describe(at(0)).await.unwrap().versions.remove(1).missing.len();
+        assert_eq!(missing().await, 1);
+        assert_eq!(world.keys.rewrap(&world.key_ids[1..], &[], at(1)).await.unwrap_err().code(), "kms_unavailable");
+        world.kms.heal();
+        let done = world.keys.rewrap(&world.key_ids[1..], &[], at(2)).await.unwrap();
+        assert_eq!((done.versions_rewrapped, missing().await), (1, 0));
+
+        // Cut off at any call: nothing is lost, and the same again ends it.
+        for calls in 0..6 {
+            let world = World::new();
+            let added = world.local.create_key(at(0)).await.unwrap();
+            world.keys.rotate(&data(), at(0)).await.unwrap();
+            world.kms.fail_after(calls, Fault::Unavailable);
+            let exchange = async || {
+                world.keys.rewrap(std::slice::from_ref(&added), &world.key_ids[..1], at(100 * u64::from(calls))).await
+            };
+            assert_eq!(exchange().await.unwrap_err().code(), "kms_unavailable", "{calls}");
+            world.kms.heal();
+            assert!(world.other_node().current(&data(), at(0)).await.is_ok());
+            world.keys.forget();
+            exchange().await.unwrap();
+            let of_all = under(&world.keys).await;
+            assert!(of_all.iter().all(|of_version| of_version.len() == 2), "{of_all:?}");
+        }
+    });
+}
+
+#[test]
+fn a_ninth_wrapping_is_refused() {
+    let world = World::new();
+    let many: Vec<_> = (0..7).map(|n| KeyId::new(format!("k{n}")).unwrap()).collect();
+    let error = pollster::block_on(world.keys.rewrap(&many, &[], at(0))).unwrap_err();
+    assert_eq!(error.code(), "usage");
+}
