@@ -247,6 +247,7 @@ fn fault_of(code: &str) -> Fault {
         | "keyset_invalid"
         | "token_malformed"
         | "schema_mismatch"
+        | "time_in_future"
         | "confirm_mismatch"
         | "record_refused" => Fault::Misuse,
         _ => Fault::Refused,
