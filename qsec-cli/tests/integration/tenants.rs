@@ -30,12 +30,13 @@ fn ids_have_one_form_and_are_never_given_twice() {
     }
     room.json(&["tenant", "create", "acme"]).fails(1, "id_used");
     room.json(&["tenant", "create", &"a".repeat(63)]).is(0);
-    room.json(&["tenant", "create", "0-9", "--region", "eu", "--issuer", "https://id.example/x"]).is(0);
+    room.json(&["tenant", "create", "0-9", "--region", "local", "--issuer", "https://id.example/x"]).is(0);
     let shown = room.json(&["tenant", "show", "0-9"]).is(0).answer();
     assert_eq!(
         (&shown["tenant"]["region"], &shown["tenant"]["issuer"]),
-        (&json!("eu"), &json!("https://id.example/x"))
+        (&json!("local"), &json!("https://id.example/x"))
     );
+    room.json(&["tenant", "create", "far", "--region", "elsewhere"]).fails(1, "region_unknown");
     room.json(&["tenant", "show", "nobody"]).fails(1, "tenant_not_found");
 }
 
