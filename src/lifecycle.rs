@@ -547,3 +547,6 @@ fn check_id(id: &str) -> Result<(), LifecycleError> {
 fn usage(what: String) -> LifecycleError {
     LifecycleError::Usage { what }
 }
+
+#[cfg(test)]
+mod properties;
