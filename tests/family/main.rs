@@ -1,5 +1,7 @@
 //! The family together, through the facade: what no room can show alone.
 
+mod strangers;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
