@@ -24,7 +24,8 @@
 //!
 //! # Switching a tenant off
 //! [`crate::Deployment::deactivate`] asks for the tenant's name, records the event, and from then on every surface
-//! refuses: tokens, decisions, data, keys. [`crate::Deployment::reactivate`] brings everything back but sessions.
+//! refuses: tokens, decisions, data, keys. [`crate::Deployment::reactivate`] brings everything back but sessions and
+//! tokens from before: everybody signs in again.
 //! A tenant can be protected; then one person takes the protection off and another one deactivates.
 //!
 //! # Proving what happened

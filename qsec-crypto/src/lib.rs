@@ -44,6 +44,7 @@
 //! |---|---|
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
+//! | move a tenant to other KMS keys, or to another provider | [`Keyring::rewrap`], [`Keyring::change_provider`] |
 //! | do without KMS and store | [`RawKey`] |
 //! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
@@ -65,6 +66,8 @@
 //!   to it, unless it is a compact one.
 //! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
+//! - **A KMS is called with care**: one call for all who miss a key at once, and a breaker for a KMS that fails. Time limits
+//!   and retries need a clock that can wake: hand one in with [`Keyring::with_timer`], or a KMS that hangs holds its callers.
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
 //!   than one that was seen.
 //! - **Secrets** are erased when dropped. `ring` expands the key of a message into state of its own, on the stack or in a

@@ -29,7 +29,7 @@ pub(crate) async fn run(session: &Session<'_>) -> Result<Exit, Failure> {
                 check.fix().unwrap_or_default().to_owned(),
             ]
         };
-        table(["", "CHECK", "FOUND", "DO"], checks.iter().map(row))
+        table(["STATE", "CHECK", "FOUND", "DO"], checks.iter().map(row))
     })?;
     let failed = checks.iter().any(|check| check.state() == CheckState::Fail);
     Ok(if failed { Exit::No } else { Exit::Yes })
