@@ -57,7 +57,7 @@ pub(crate) enum Noun {
     Tenant(tenant::Tenant),
     /// A tenant's keys: list, rotate, disable, enable, delete
     #[command(subcommand)]
-    Key(key::Key),
+    Key(key::KeyVerb),
     /// Seal bytes or files under a tenant's key, or under a raw key file
     Seal(bytes::Seal),
     /// Open sealed bytes; nothing comes out before all of it verified

@@ -15,7 +15,7 @@ use crate::{Exit, home, moment};
 
 /// Verbs on a tenant's keys.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Key {
+pub(crate) enum KeyVerb {
     /// Show binding, versions, states and wrappings
     #[command(after_help = "Example:\n  qsec key list acme")]
     List(Named),
@@ -58,7 +58,7 @@ pub(crate) struct Named {
     tenant: String,
 }
 
-impl Key {
+impl KeyVerb {
     fn tenant(&self) -> &str {
         match self {
             Self::List(named) | Self::Disable(named) | Self::Enable(named) | Self::CancelDeletion(named) => {
@@ -69,10 +69,10 @@ impl Key {
     }
 }
 
-pub(crate) async fn run(verb: Key, session: &Session<'_>) -> Result<Exit, Failure> {
-    let reads = matches!(verb, Key::List(_));
+pub(crate) async fn run(verb: KeyVerb, session: &Session<'_>) -> Result<Exit, Failure> {
+    let reads = matches!(verb, KeyVerb::List(_));
     let now = if reads { moment::checking(session.global.now) } else { moment::changing(session.global.now)? };
-    if let Key::ScheduleDeletion { named, confirm, .. } = &verb
+    if let KeyVerb::ScheduleDeletion { named, confirm, .. } = &verb
         && *confirm != named.tenant
     {
         return Err(Failure::misuse("confirm_mismatch", "the confirmation is not the tenant's id"));
@@ -85,37 +85,37 @@ pub(crate) async fn run(verb: Key, session: &Session<'_>) -> Result<Exit, Failur
 }
 
 /// Does it, and says what was done: to a machine and to people.
-async fn done(deployment: &Deployment, verb: &Key, now: SystemTime) -> Result<(Value, String), Failure> {
+async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Result<(Value, String), Failure> {
     // Keys are looked at, and locked, in every state of the tenant.
     let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
     let actor = operator();
     let id = tenant.id();
     Ok(match verb {
-        Key::List(_) => {
+        KeyVerb::List(_) => {
             let keys = tenant.describe_keys(now).await?;
             (object(&keys), text(&keys))
         }
-        Key::Rotate { purpose, .. } => {
+        KeyVerb::Rotate { purpose, .. } => {
             let purpose = Purpose::new(purpose.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
             let rotation = tenant.rotate_key(&purpose, &actor, now).await?;
             let (version, previous) = (rotation.version, rotation.previous);
             let answer = json!({"tenant": id, "version": version, "previous": previous});
             (answer, format!("version {version} is active; version {previous} still opens"))
         }
-        Key::Disable(_) => {
+        KeyVerb::Disable(_) => {
             tenant.disable_key(&actor, now).await?;
             (json!({"tenant": id, "state": "disabled"}), format!("the key of `{id}` is disabled"))
         }
-        Key::Enable(_) => {
+        KeyVerb::Enable(_) => {
             tenant.enable_key(&actor, now).await?;
             (json!({"tenant": id, "state": "active"}), format!("the key of `{id}` is enabled"))
         }
-        Key::ScheduleDeletion { days, .. } => {
+        KeyVerb::ScheduleDeletion { days, .. } => {
             let due = moment::rfc3339(tenant.schedule_key_deletion(*days, &actor, now).await?);
             let answer = json!({"tenant": id, "state": "pending_deletion", "deletion_date": due});
             (answer, format!("the key of `{id}` is locked, and will be destroyed at {due}"))
         }
-        Key::CancelDeletion(_) => {
+        KeyVerb::CancelDeletion(_) => {
             tenant.cancel_key_deletion(&actor, now).await?;
             let text = format!("the key of `{id}` stays; `qsec key enable {id}` opens it again");
             (json!({"tenant": id, "state": "disabled"}), text)
