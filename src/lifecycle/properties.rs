@@ -40,7 +40,13 @@ impl Model {
                 let purge_at = Some(now + u64::from(*days) * DAY);
                 (allowed && !due).then_some(Self { state: Deactivated, purge_at, ..next })
             }
-            _ => None,
+            Verb::Activate
+            | Verb::DisableUsers
+            | Verb::EnableUsers
+            | Verb::Deactivate { .. }
+            | Verb::Reactivate
+            | Verb::Protect
+            | Verb::Unprotect => None,
         }
     }
 }
