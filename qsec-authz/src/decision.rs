@@ -13,7 +13,7 @@ use crate::policy::Model;
 use crate::request::{Context, Request, ResourceRef, Subject};
 use crate::snapshot::principal::Principal;
 use crate::snapshot::tenant::at;
-use crate::snapshot::{Side, TenantSnapshot};
+use crate::snapshot::{Side, TenantSnapshot, Where};
 use crate::tables::{Level, SpaceRole, narrowest};
 
 /// May it? Exhaustive on purpose: whoever matches it has written what happens on a no.
@@ -43,6 +43,14 @@ impl Decision {
     /// Whether it may. Prefer a `match`: the [`Allowed`] is the evidence.
     pub fn is_allowed(&self) -> bool {
         matches!(self, Self::Allow(_))
+    }
+
+    /// Whether it got as far as looking for grants.
+    pub(crate) fn reached_grants(&self) -> bool {
+        match self {
+            Self::Allow(_) => true,
+            Self::Deny(denied) => denied.side.is_some(),
+        }
     }
 
     /// `granted`, or the code of the denial.
@@ -160,17 +168,14 @@ impl Allowed {
         self.tenant.version
     }
 
-    pub(crate) fn sides(&self) -> (Option<Side>, Option<Side>) {
-        (Some(self.source), self.target)
-    }
-
     /// The grants that allow it, sorted: `default`, `personal`, `role:NAME`, `rule:NAME`, `space:ROLE@SPACE`.
     pub fn by(&self) -> Vec<String> {
         let principal = Principal::new(&self.tenant, self.subject());
         let mut sources = BTreeSet::new();
-        for side in [Some(&self.source), self.target.as_ref()].into_iter().flatten() {
+        for (side, seen) in [(Some(&self.source), Where::Here), (self.target.as_ref(), Where::There)] {
+            let Some(side) = side else { continue };
             name_sources(&self.tenant, &principal, side, &mut sources);
-            let rules = self.tenant.rules_granting(&self.request, side);
+            let rules = self.tenant.rules_granting(&self.request, side, seen);
             sources.extend(rules.iter().map(|name| format!("rule:{name}")));
         }
         sources.into_iter().collect()
@@ -304,11 +309,6 @@ impl Denied {
     /// Why.
     pub fn code(&self) -> DenyCode {
         self.code
-    }
-
-    /// The side that was refused, if grants were looked for.
-    pub(crate) fn sides(&self) -> (Option<Side>, Option<Side>) {
-        (self.side, None)
     }
 
     /// What would have helped, sorted: roles, capabilities or scopes, by the code. For the administrator's eyes: it

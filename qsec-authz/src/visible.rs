@@ -70,10 +70,10 @@ impl Visible {
         for (position, thing) in (0_u32..).zip(&tenant.things) {
             let own = owns(&principal, thing.owner, request.action());
             let Some(judged) = classes.get_mut(usize::try_from(thing.class).unwrap_or(usize::MAX)) else { continue };
-            let Some(class) = at(&tenant.classes, thing.class) else { continue };
-            let resolved = Resolved { thing: Some(position), class: *class, own, target };
             let known = if own { &mut judged.own } else { &mut judged.other };
             let answer = known.get_or_insert_with(|| {
+                let Some(class) = at(&tenant.classes, thing.class) else { return Answer::No };
+                let resolved = Resolved { thing: Some(position), class: *class, own, target };
                 let member = at(&memberships, class.space).copied().unwrap_or_default();
                 let mut judge = || tenant.judge_class(&principal, request, resolved, &mut rules);
                 // Rules tell types apart that the tables do not.
@@ -85,7 +85,10 @@ impl Visible {
             let granted = match answer {
                 Answer::Yes => true,
                 Answer::No => false,
-                Answer::Each => tenant.weigh(&principal, request, resolved, &mut rules).is_ok(),
+                Answer::Each => at(&tenant.classes, thing.class).is_some_and(|class| {
+                    let resolved = Resolved { thing: Some(position), class: *class, own, target };
+                    tenant.weigh(&principal, request, resolved, &mut rules).is_ok()
+                }),
             };
             if granted {
                 things.push(position);

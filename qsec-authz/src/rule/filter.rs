@@ -52,6 +52,16 @@ impl Filter {
         self.patterns.iter().any(|pattern| pattern.matches(type_name, id.unwrap_or_default()))
     }
 
+    /// Whether all of one type, or all of every type, are meant, and nothing else.
+    pub(crate) fn means_all(&self) -> bool {
+        let [only] = &*self.patterns else { return false };
+        match &only.types {
+            Types::Every => true,
+            Types::One(_) => only.glob == Glob::new("*"),
+            Types::Beginning(_) => false,
+        }
+    }
+
     /// Whether each resource that the other means is meant.
     pub(crate) fn covers(&self, other: &Self) -> bool {
         other.patterns.iter().all(|one| self.patterns.iter().any(|pattern| pattern.covers(one)))

@@ -16,7 +16,7 @@ pub const MAX_CONDITION_BYTES: usize = 256 * 1024;
 const MAX_NESTING: u32 = 64;
 /// Most comparisons, calls and texts in one condition: a set of 10,000 ids, and as much again.
 const MAX_PARTS: u32 = 20_000;
-/// The same in all conditions of a tenant: 20 for each of 100,000 rules. A part takes some 300 bytes.
+/// The same in all conditions of a tenant: 20 for each of 100,000 rules.
 const MAX_ALL_PARTS: u32 = 2_000_000;
 /// Most segments of a path. Real rules have three (`resource.app.stream.name`).
 const MAX_SEGMENTS: usize = 32;

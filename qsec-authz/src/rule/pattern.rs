@@ -18,7 +18,7 @@ const MAX_GROUPS: u32 = 32;
 const MAX_COUNT: u32 = 1000;
 /// Largest compiled pattern, in bytes: two ids of 32 `\w` each, which have all of Unicode's letters and digits 64 times.
 const MAX_COMPILED_BYTES: usize = 4 * 1024 * 1024;
-/// Most different patterns in one tenant: 256 of the largest are 1 GiB, of real ones 100 MiB.
+/// Most different patterns in one tenant: 256 of the largest are 1 GiB.
 const MAX_PATTERNS: usize = 256;
 
 /// A pattern that can match.

@@ -6,11 +6,11 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::Side;
 use super::condition::{Node, Path};
 use super::principal::Principal;
 use super::rules::{CompiledRule, HeldGuards, Rules};
 use super::tenant::{Class, NONE, TenantSnapshot};
+use super::{Side, Where};
 use crate::action::Action;
 use crate::explanation::Reason;
 use crate::hash::Keyed;
@@ -26,7 +26,7 @@ use walk::{Value, Who};
 /// How deep questions may lead to questions: given by the language.
 const MAX_DEPTH: usize = 16;
 /// Most parts of conditions, values and rules that one decision looks at. One that needs more denies what it has not found by
-/// then: some 30 ms.
+/// then.
 const MAX_STEPS: u32 = 1_000_000;
 /// The same for all decisions of one list.
 const MAX_LIST_STEPS: u32 = 64_000_000;
@@ -130,27 +130,27 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether a rule grants it.
-    pub(crate) fn grants(&mut self, what: What, side: &Side) -> bool {
-        let question = self.begin(what, side);
+    pub(crate) fn grants(&mut self, what: What, seen: (&Side, Where)) -> bool {
+        let question = self.begin(what, seen);
         self.by_rules(question) == Ok(true)
     }
 
     /// The rules that grant it.
-    pub(crate) fn granting(&mut self, what: What, side: &Side) -> BTreeSet<&'e str> {
-        let question = self.begin(what, side);
-        let guards = self.guards.clone();
+    pub(crate) fn granting(&mut self, what: What, seen: (&Side, Where)) -> BTreeSet<&'e str> {
+        let question = self.begin(what, seen);
         let mut names = BTreeSet::new();
-        for rule in self.candidates(question, &guards) {
-            if self.step().is_ok() && self.applies(rule, what) && self.holds(&rule.condition, question) == Ok(true) {
+        self.candidates(question, |this, rule| {
+            if this.step().is_ok() && this.applies(rule, what) && this.holds(&rule.condition, question) == Ok(true) {
                 names.insert(&*rule.name);
             }
-        }
+            false
+        });
         names
     }
 
     /// Of each rule, why it does not grant it, or `match`.
-    pub(crate) fn reasons(&mut self, what: What, side: &Side) -> BTreeMap<&'e str, Reason> {
-        let question = self.begin(what, side);
+    pub(crate) fn reasons(&mut self, what: What, seen: (&Side, Where)) -> BTreeMap<&'e str, Reason> {
+        let question = self.begin(what, seen);
         let rules = self.rules;
         rules.all.iter().map(|rule| (&*rule.name, self.reason(rule, question))).collect()
     }
@@ -174,8 +174,8 @@ impl<'e> Evaluation<'e> {
     }
 
     /// What was found for a resource where it is does not hold for it in a target.
-    fn begin(&mut self, what: What, side: &Side) -> Question {
-        let moved = side.moved.then_some(Moved { what, space: side.space, place: side.place });
+    fn begin(&mut self, what: What, (side, seen): (&Side, Where)) -> Question {
+        let moved = (seen == Where::There).then_some(Moved { what, space: side.space, place: side.place });
         if self.moved != moved {
             self.moved = moved;
             self.known = None;
@@ -204,40 +204,42 @@ impl<'e> Evaluation<'e> {
         left.map(|_| ()).ok_or_else(|| self.fail())
     }
 
-    fn candidates<'g>(
-        &self,
-        question: Question,
-        guards: &'g [u32],
-    ) -> impl Iterator<Item = &'e CompiledRule> + use<'e, 'g>
-    where
-        'e: 'g,
-    {
+    /// Gives the rules that could grant it, until told to stop.
+    fn candidates(&mut self, question: Question, mut found: impl FnMut(&mut Self, &'e CompiledRule) -> bool) {
         let type_number = match self.class(question.what) {
             Some(class) if class.type_name != NONE => self.rules.type_number(class.type_name, ""),
             _ => self.rules.type_number(NONE, self.type_name(question.what)),
         };
-        self.rules.candidates(type_number, self.id(question.what), question.action, guards)
+        let (rules, guards, id) = (self.rules, self.guards.clone(), self.id(question.what));
+        rules.candidates((type_number, question.action), id, &guards, |rule| found(self, rule));
     }
 
+    /// Whether a candidate is a rule of this context and about this resource.
     fn applies(&self, rule: &CompiledRule, what: What) -> bool {
-        rule.sides.has(self.request.from_context()) && rule.filter.matches(self.type_name(what), self.id(what))
+        let meant = || rule.means_all || rule.filter.matches(self.type_name(what), self.id(what));
+        rule.sides.has(self.request.from_context()) && meant()
     }
 
     /// Whether some rule grants it; fails if none does and one failed.
     fn by_rules(&mut self, question: Question) -> Result<bool, Failed> {
-        let guards = self.guards.clone();
         let mut answer = Ok(false);
-        for rule in self.candidates(question, &guards) {
-            self.step()?;
-            if !self.applies(rule, question.what) {
-                continue;
+        self.candidates(question, |this, rule| {
+            if this.step().is_err() {
+                answer = Err(Failed);
+                return true;
             }
-            match self.holds(&rule.condition, question) {
-                Ok(true) => return Ok(true),
-                Ok(false) => {}
-                Err(Failed) => answer = Err(Failed),
+            if this.applies(rule, question.what) {
+                match this.holds(&rule.condition, question) {
+                    Ok(true) => {
+                        answer = Ok(true);
+                        return true;
+                    }
+                    Ok(false) => {}
+                    Err(Failed) => answer = Err(Failed),
+                }
             }
-        }
+            false
+        });
         answer
     }
 

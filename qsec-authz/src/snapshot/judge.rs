@@ -47,10 +47,27 @@ pub(crate) struct Resolved {
 }
 
 impl Resolved {
+    /// The resource where it is.
+    #[inline]
+    fn source(self, action: Action) -> Side {
+        let Class { kind, place, space, .. } = self.class;
+        Side { own: self.own, ..Side::new(kind, place, space, action) }
+    }
+
     fn what(self) -> What {
         self.thing.map_or(What::Described, What::Stored)
     }
 }
+
+/// Where a side looks at the resource: where it is, or in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    Here,
+    There,
+}
+
+/// Both sides, or why one of them is refused.
+type Weighed = Result<(Side, Option<Side>), (DenyCode, Option<Side>)>;
 
 /// Whether things of a class may be seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,13 +141,17 @@ pub(crate) struct Side {
     pub(crate) space: u32,
     /// What was left before the step that ended the decision.
     pub(crate) grants: Grants,
-    /// The resource is looked at where it is not yet.
-    pub(crate) moved: bool,
 }
 
 impl Side {
     pub(crate) fn new(kind: Kind, place: Place, space: u32, action: Action) -> Self {
-        Self { kind, place, own: false, action, space, grants: Grants::default(), moved: false }
+        Self { kind, place, own: false, action, space, grants: Grants::default() }
+    }
+
+    /// The same resource in a target.
+    fn moved(self, (space, place): (u32, Place)) -> Self {
+        let action = if self.action == Action::ChangeSpace { Action::Create } else { self.action };
+        Self { place, action, space, ..self }
     }
 
     pub(crate) fn cell(&self) -> &'static Cell {
@@ -147,10 +168,20 @@ impl TenantSnapshot {
             Err(Stop::Denied(code)) => return Verdict::Refused { code, side: None },
             Err(Stop::Malformed(_)) => return Verdict::Refused { code: DenyCode::BadRequest, side: None },
         };
-        match self.weigh(&principal, request, resolved, &mut None) {
+        let weighed = match self.rules {
+            None => self.weigh_by_tables(&principal, request, resolved),
+            Some(_) => self.weigh_with_rules(&principal, request, resolved),
+        };
+        match weighed {
             Ok((source, target)) => Verdict::Granted { thing: resolved.thing, source, target },
             Err((code, side)) => Verdict::Refused { code, side },
         }
+    }
+
+    /// Apart, so that tenants without rules do not pay for them.
+    #[inline(never)]
+    fn weigh_with_rules(&self, principal: &Principal<'_>, request: &Request, resolved: Resolved) -> Weighed {
+        self.weigh(principal, request, resolved, &mut None)
     }
 
     /// Steps 1 and 2: does the tenant answer, and this user?
@@ -247,18 +278,37 @@ impl TenantSnapshot {
         request: &'e Request,
         resolved: Resolved,
         rules: &mut Option<Evaluation<'e>>,
-    ) -> Result<(Side, Option<Side>), (DenyCode, Option<Side>)> {
-        let class = resolved.class;
-        if self.restricts(principal, request.from_context(), class.kind) {
+    ) -> Weighed {
+        self.weigh_by(principal, request, resolved, |side, seen| {
+            self.grant(principal, request, (side, seen), resolved, rules)
+        })
+    }
+
+    /// The same for a tenant without rules.
+    fn weigh_by_tables(&self, principal: &Principal<'_>, request: &Request, resolved: Resolved) -> Weighed {
+        let ceiling = request.subject().ceiling();
+        self.weigh_by(principal, request, resolved, |side, _| {
+            self.grant_by_tables(principal, side, ceiling)
+                .map_err(|(code, grants)| (code, Some(Side { grants, ..*side })))
+        })
+    }
+
+    #[inline]
+    fn weigh_by(
+        &self,
+        principal: &Principal<'_>,
+        request: &Request,
+        resolved: Resolved,
+        mut grant: impl FnMut(&Side, Where) -> Result<Grants, (DenyCode, Option<Side>)>,
+    ) -> Weighed {
+        if self.restricts(principal, request.from_context(), resolved.class.kind) {
             return Err((DenyCode::Restricted, None));
         }
-        let mut source =
-            Side { own: resolved.own, ..Side::new(class.kind, class.place, class.space, request.action()) };
-        source.grants = self.grant(principal, request, &source, resolved, rules)?;
-        let Some((space, place)) = resolved.target else { return Ok((source, None)) };
-        let action = if source.action == Action::ChangeSpace { Action::Create } else { source.action };
-        let mut target = Side { place, action, space, moved: true, ..source };
-        target.grants = self.grant(principal, request, &target, resolved, rules)?;
+        let mut source = resolved.source(request.action());
+        source.grants = grant(&source, Where::Here)?;
+        let Some(place) = resolved.target else { return Ok((source, None)) };
+        let mut target = source.moved(place);
+        target.grants = grant(&target, Where::There)?;
         Ok((source, Some(target)))
     }
 
@@ -267,24 +317,38 @@ impl TenantSnapshot {
         kept_out && self.model == Model::Cloud && principal.is_restricted()
     }
 
+    #[inline]
     fn grant<'e>(
         &'e self,
         principal: &'e Principal<'e>,
         request: &'e Request,
-        side: &Side,
+        (side, seen): (&Side, Where),
         resolved: Resolved,
         rules: &mut Option<Evaluation<'e>>,
     ) -> Result<Grants, (DenyCode, Option<Side>)> {
-        let ceiling = request.subject().ceiling();
+        let tables = self.grant_by_tables(principal, side, request.subject().ceiling());
+        tables.or_else(|(code, found)| match &self.rules {
+            None => Err((code, Some(Side { grants: found, ..*side }))),
+            Some(_) => self.grant_by_rules(principal, request, (side, seen), (code, found), resolved, rules),
+        })
+    }
+
+    /// Steps 5 to 7 where the tables do not grant: apart, so that those who have a role do not pay for rules.
+    #[inline(never)]
+    fn grant_by_rules<'e>(
+        &'e self,
+        principal: &'e Principal<'e>,
+        request: &'e Request,
+        (side, seen): (&Side, Where),
+        (code, found): (DenyCode, Grants),
+        resolved: Resolved,
+        rules: &mut Option<Evaluation<'e>>,
+    ) -> Result<Grants, (DenyCode, Option<Side>)> {
         let refuse = |code, grants| Err((code, Some(Side { grants, ..*side })));
-        let (code, found) = match self.grant_by_tables(principal, side, ceiling) {
-            Ok(admitted) => return Ok(admitted),
-            Err(refused) => refused,
-        };
         let Some(compiled) = &self.rules else { return refuse(code, found) };
         let evaluation =
             rules.get_or_insert_with(|| Evaluation::new(self, compiled, principal, request, resolved.class));
-        if !evaluation.grants(resolved.what(), side) {
+        if !evaluation.grants(resolved.what(), (side, seen)) {
             return refuse(code, found);
         }
         let by_rule = Grants { rules: Some(Level::of_rules(request.from_context())), ..Grants::default() };
@@ -307,6 +371,7 @@ impl TenantSnapshot {
     }
 
     /// Steps 5 to 7 without rules.
+    #[inline]
     fn grant_by_tables(
         &self,
         principal: &Principal<'_>,
@@ -331,6 +396,7 @@ impl TenantSnapshot {
     }
 
     /// Step 5.
+    #[inline]
     pub(crate) fn grants(&self, principal: &Principal<'_>, side: &Side, cell: &Cell) -> Grants {
         if self.model == Model::Enterprise {
             return Grants::default();
@@ -361,7 +427,7 @@ impl TenantSnapshot {
         if self.restricts(principal, request.from_context(), class.kind) {
             return Answer::No;
         }
-        let side = Side { own: resolved.own, ..Side::new(class.kind, class.place, class.space, request.action()) };
+        let side = resolved.source(request.action());
         let ceiling = request.subject().ceiling();
         let source = self.grant_by_tables(principal, &side, ceiling).is_ok();
         if let (true, None) = (source, resolved.target) {
@@ -375,41 +441,45 @@ impl TenantSnapshot {
         if source || evaluation.may_grant(class, side.action) { Answer::Each } else { Answer::No }
     }
 
-    /// Of each rule, why it did or did not help in this decision.
+    /// Of each rule, why it did or did not help: where the resource is, and in the target if that was looked at.
     pub(crate) fn reasons(&self, request: &Request, decision: &Decision) -> BTreeMap<String, Reason> {
-        let (source, target) = match decision {
-            Decision::Allow(allowed) => allowed.sides(),
-            Decision::Deny(denied) => denied.sides(),
-        };
         let mut reasons: BTreeMap<String, Reason> = BTreeMap::new();
-        for side in [source, target].into_iter().flatten() {
-            self.with_rules(request, |evaluation, what| {
-                for (name, reason) in evaluation.reasons(what, &side) {
-                    let furthest = reasons.entry(name.to_owned()).or_insert(reason);
-                    *furthest = reason.max(*furthest);
-                }
-            });
+        let principal = Principal::new(self, request.subject());
+        let (Some(compiled), Ok(resolved)) = (&self.rules, self.resolve_for(&principal, request)) else {
+            return reasons;
+        };
+        if !decision.reached_grants() {
+            return reasons;
+        }
+        let source = resolved.source(request.action());
+        let here = Resolved { target: None, ..resolved };
+        let target = match resolved.target {
+            Some(place) if self.weigh(&principal, request, here, &mut None).is_ok() => Some(source.moved(place)),
+            _ => None,
+        };
+        // Of a target that is refused, the rules that allowed the first step say nothing.
+        let source = Some(source).filter(|_| target.is_none() || decision.is_allowed());
+        let mut evaluation = Evaluation::new(self, compiled, &principal, request, resolved.class);
+        for (side, seen) in [(source, Where::Here), (target, Where::There)] {
+            let Some(side) = side else { continue };
+            for (name, reason) in evaluation.reasons(resolved.what(), (&side, seen)) {
+                let furthest = reasons.entry(name.to_owned()).or_insert(reason);
+                *furthest = reason.max(*furthest);
+            }
         }
         reasons
     }
 
     /// The rules that grant one side of a request that was decided.
-    pub(crate) fn rules_granting(&self, request: &Request, side: &Side) -> BTreeSet<String> {
-        let mut names = BTreeSet::new();
-        if Self::admits_rules(side, request) {
-            self.with_rules(request, |evaluation, what| {
-                names.extend(evaluation.granting(what, side).into_iter().map(str::to_owned));
-            });
-        }
-        names
-    }
-
-    fn with_rules(&self, request: &Request, mut ask: impl FnMut(&mut Evaluation<'_>, What)) {
-        let Some(compiled) = &self.rules else { return };
+    pub(crate) fn rules_granting(&self, request: &Request, side: &Side, seen: Where) -> BTreeSet<String> {
         let principal = Principal::new(self, request.subject());
-        if let Ok(resolved) = self.resolve_for(&principal, request) {
-            let mut evaluation = Evaluation::new(self, compiled, &principal, request, resolved.class);
-            ask(&mut evaluation, resolved.what());
+        match (&self.rules, self.resolve_for(&principal, request)) {
+            (Some(compiled), Ok(resolved)) if Self::admits_rules(side, request) => {
+                let mut evaluation = Evaluation::new(self, compiled, &principal, request, resolved.class);
+                let granting = evaluation.granting(resolved.what(), (side, seen));
+                granting.into_iter().map(str::to_owned).collect()
+            }
+            _ => BTreeSet::new(),
         }
     }
 }

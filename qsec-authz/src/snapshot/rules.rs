@@ -25,6 +25,8 @@ pub(crate) struct CompiledRule {
     pub(crate) name: Box<str>,
     pub(crate) disabled: bool,
     pub(crate) filter: Filter,
+    /// Every resource under whose type it is listed is meant.
+    pub(crate) means_all: bool,
     pub(crate) actions: Set<Action>,
     pub(crate) sides: Sides,
     pub(crate) condition: Node,
@@ -175,21 +177,22 @@ impl Rules {
         })
     }
 
-    /// The rules that could grant the action on this resource; one may come twice.
-    pub(crate) fn candidates<'r, 'g>(
+    /// Gives the rules that could grant the action on this resource, until told to stop; one may come twice.
+    pub(crate) fn candidates<'r>(
         &'r self,
-        type_number: u32,
-        id: Option<&'g str>,
-        action: Action,
-        guards: &'g [u32],
-    ) -> impl Iterator<Item = &'r CompiledRule> + use<'r, 'g>
-    where
-        'r: 'g,
-    {
-        let numbers = self.buckets(type_number, action).flat_map(move |bucket| {
-            let guarded = guards.iter().flat_map(|guard| bucket.guarded_by(*guard));
-            bucket.open.iter().chain(bucket.for_id(id)).chain(guarded).copied()
-        });
-        numbers.filter_map(|number| at(&self.all, number))
+        (type_number, action): (u32, Action),
+        id: Option<&str>,
+        guards: &[u32],
+        mut found: impl FnMut(&'r CompiledRule) -> bool,
+    ) {
+        let mut give = |numbers: &[u32]| numbers.iter().any(|number| at(&self.all, *number).is_some_and(&mut found));
+        for bucket in self.buckets(type_number, action) {
+            if give(&bucket.open)
+                || give(bucket.for_id(id))
+                || (!bucket.guarded.is_empty() && guards.iter().any(|guard| give(bucket.guarded_by(*guard))))
+            {
+                return;
+            }
+        }
     }
 }

@@ -63,6 +63,7 @@ impl Compiler {
             name: name.into(),
             disabled,
             filter: rule.filter.clone(),
+            means_all: rule.filter.means_all(),
             actions: rule.actions,
             sides: rule.sides,
             condition,

@@ -17,8 +17,11 @@ impl<'e> Evaluation<'e> {
             Test::Like(path, glob) => self.any(path, question, &|value| glob.matches(&folded(value))),
             Test::Matches(path, pattern) => self.any(path, question, &|value| pattern.matches(value)),
             Test::Paths(left, operator, right) => {
-                let (left, right) = (self.values(left, question)?, self.values(right, question)?);
-                self.compare(&left, *operator, &right)
+                let left = self.values(left, question)?;
+                if left.first.is_none() {
+                    return Ok(false);
+                }
+                self.compare(&left, *operator, &self.values(right, question)?)
             }
         }
     }
@@ -28,22 +31,25 @@ impl<'e> Evaluation<'e> {
         self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
     }
 
-    fn values(&self, path: &'e Path, question: Question) -> Result<Vec<Value<'e>>, Failed> {
-        let mut values = Vec::new();
+    fn values(&self, path: &'e Path, question: Question) -> Result<Values<'e>, Failed> {
+        let mut values = Values { first: None, others: Vec::new() };
         self.walk(path, question, &mut |value| {
-            values.push(value);
+            match values.first {
+                None => values.first = Some(value),
+                Some(_) => values.others.push(value),
+            }
             false
         })?;
         Ok(values)
     }
 
-    fn compare(&self, left: &[Value<'e>], operator: Operator, right: &[Value<'e>]) -> Result<bool, Failed> {
+    fn compare(&self, left: &Values<'e>, operator: Operator, right: &Values<'e>) -> Result<bool, Failed> {
         let strict = matches!(operator, Operator::StrictEqual | Operator::StrictUnequal);
         match operator {
             Operator::Equal | Operator::StrictEqual => {
                 let pairs = left.len().saturating_mul(right.len());
                 if pairs > FEW_PAIRS
-                    && let (Some(left), Some(right)) = (all_texts(left), all_texts(right))
+                    && let (Some(left), Some(right)) = (left.texts(), right.texts())
                 {
                     return Ok(meet(&left, &right, strict));
                 }
@@ -53,8 +59,8 @@ impl<'e> Evaluation<'e> {
             // All pairs are equal if those with the first of either side are.
             Operator::Unequal | Operator::StrictUnequal => {
                 let differ = |one: &Value<'e>, two: &Value<'e>| self.equal(one, two, strict) == Some(false);
-                let first = left.first().is_some_and(|one| right.iter().any(|two| differ(one, two)));
-                Ok(first || right.first().is_some_and(|two| left.iter().any(|one| differ(one, two))))
+                let first = left.first.as_ref().is_some_and(|one| right.iter().any(|two| differ(one, two)));
+                Ok(first || right.first.as_ref().is_some_and(|two| left.iter().any(|one| differ(one, two))))
             }
         }
     }
@@ -70,9 +76,25 @@ impl<'e> Evaluation<'e> {
     }
 }
 
-fn all_texts<'v>(values: &'v [Value<'_>]) -> Option<Vec<&'v str>> {
-    let text = |value: &'v Value<'_>| if let Value::Text(text) = value { Some(&**text) } else { None };
-    values.iter().map(text).collect()
+/// The values of a path: most have one, which needs no memory of its own.
+struct Values<'e> {
+    first: Option<Value<'e>>,
+    others: Vec<Value<'e>>,
+}
+
+impl<'e> Values<'e> {
+    fn iter(&self) -> impl Iterator<Item = &Value<'e>> {
+        self.first.iter().chain(&self.others)
+    }
+
+    fn len(&self) -> usize {
+        usize::from(self.first.is_some()).saturating_add(self.others.len())
+    }
+
+    /// All of them, if they are texts.
+    fn texts(&self) -> Option<Vec<&str>> {
+        self.iter().map(|value| if let Value::Text(text) = value { Some(&**text) } else { None }).collect()
+    }
 }
 
 fn meet(left: &[&str], right: &[&str], strict: bool) -> bool {
