@@ -215,7 +215,6 @@ fn fault_of(code: &str) -> Fault {
         | "bad_policy"
         | "bad_rule"
         | "bad_request"
-        | "rules_unsupported"
         | "bad_csv"
         | "duplicate_column"
         | "unsupported_field"
