@@ -52,7 +52,8 @@ pub(crate) fn quick(workspace: &Workspace) -> ExitCode {
     let mut report = Report::new(in_ci());
     report.step("format", || format(workspace));
     report.step("lints", || lints(workspace));
-    report.step("tests", || tests(workspace, &["--lib", "--bins", "--tests"], &BTreeMap::new()));
+    // Tests against components, programs and generated worlds take minutes: they are for `test`.
+    report.step("unit tests", || tests(workspace, &["--lib", "--bins"], &BTreeMap::new()));
     report.finish()
 }
 
