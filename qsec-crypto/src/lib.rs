@@ -51,6 +51,7 @@
 //! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
 //! | know what happens | [`Observer`], [`Event`], [`inspect`] |
 //! | hold secrets | [`Secret`], [`SecretKey`] |
+//! | choose a format, know the limits, read the bytes | [`manual`] |
 //!
 //! # Guarantees and limits
 //!
@@ -109,6 +110,7 @@ mod kdf;
 mod key_file;
 pub mod keyring;
 pub mod kms;
+pub mod manual;
 mod memory;
 mod observer;
 mod opener;
