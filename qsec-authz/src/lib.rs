@@ -33,6 +33,7 @@
 //! | change the policy while others read it | [`LivePolicy`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
 //! | rows and columns: section access | module `section` |
+//! | learn how it is meant to be used | [`manual`] |
 //!
 //! # How a decision is made
 //!
@@ -144,6 +145,7 @@ mod flaw;
 mod hash;
 mod lint;
 mod live;
+pub mod manual;
 mod policy;
 mod request;
 mod resource;
