@@ -32,6 +32,7 @@
 //! | list | [`Snapshot::filter`] with [`Visible`] |
 //! | change the policy while others read it | [`LivePolicy`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
+//! | hand roles and spaces to Cedar, or have it check them | [`cedar`] |
 //! | rows and columns: section access | module `section` |
 //! | learn how it is meant to be used | [`manual`] |
 //!
@@ -137,6 +138,7 @@
 
 mod action;
 mod bits;
+pub mod cedar;
 mod decision;
 mod diff;
 mod document;

@@ -19,6 +19,7 @@ pub(crate) mod principal;
 mod rules;
 pub(crate) mod tenant;
 
+pub(crate) use compile::{place, standing};
 pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, Where, owns};
 use principal::Principal;
 pub(crate) use tenant::TenantSnapshot;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Result, bail};
 
@@ -17,6 +17,16 @@ const EVERYTHING: [&str; 3] = ["--workspace", "--all-features", "--locked"];
 
 /// The programs that a reader runs first. The first one twice, for its second run finds what the first one left.
 const EXAMPLES: [&str; 3] = ["tenant_platform", "tenant_platform", "seal_files"];
+
+/// Packages whose trees must not unify with ours, each with a lock of its own, and what is asked of them.
+const OWN_WORKSPACES: [(&str, Asked); 1] = [("tests/cedar", Asked::Tests)];
+
+/// What is asked of a workspace of its own.
+#[derive(Clone, Copy)]
+enum Asked {
+    /// That its tests pass.
+    Tests,
+}
 
 /// Everything that must hold before a change lands.
 pub(crate) fn all(workspace: &Workspace) -> ExitCode {
@@ -42,6 +52,9 @@ pub(crate) fn all(workspace: &Workspace) -> ExitCode {
     report.step("documentation tests", || tests(workspace, &["--doc"], &exports));
     report.step("testbed: down", || Ok(Outcome::Passed(format!("stopped {}", session.down()?))));
 
+    for (folder, asked) in OWN_WORKSPACES {
+        report.step(folder, || own_workspace(workspace, folder, asked));
+    }
     report.step("fuzz targets", || fuzz_targets(workspace));
     report.step("examples", || examples(workspace));
     report.finish()
@@ -81,7 +94,7 @@ fn documents(workspace: &Workspace) -> Result<Outcome> {
     Ok(Outcome::Passed(String::new()))
 }
 
-/// Passing tests show their output too: a suite that lacks what it needs prints `not run: …`, and that is a result.
+/// Passing tests show their output too: see [`run_tests`].
 fn tests(workspace: &Workspace, targets: &[&str], exports: &BTreeMap<String, String>) -> Result<Outcome> {
     let mut test = command::cargo(workspace);
     test.envs(exports)
@@ -90,8 +103,13 @@ fn tests(workspace: &Workspace, targets: &[&str], exports: &BTreeMap<String, Str
         .args(["--no-fail-fast"])
         .args(targets)
         .args(["--", "--show-output"]);
+    run_tests(&mut test)
+}
+
+/// A suite that lacks what it needs prints `not run: …`, and that is a result.
+fn run_tests(test: &mut Command) -> Result<Outcome> {
     let mut tally = Tally::default();
-    let ended = command::run_lines(&mut test, |line| tally.read(line));
+    let ended = command::run_lines(test, |line| tally.read(line));
     for missing in &tally.not_run {
         println!("    not run: {missing}");
     }
@@ -140,6 +158,24 @@ fn count(counts: &str, word: &str) -> u64 {
     let words: Vec<&str> = counts.split([' ', ';']).collect();
     let before = words.iter().position(|each| *each == word).and_then(|position| position.checked_sub(1));
     before.and_then(|position| words.get(position)).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn own_workspace(workspace: &Workspace, folder: &str, asked: Asked) -> Result<Outcome> {
+    let manifest = workspace.root.join(folder).join("Cargo.toml");
+    let cargo = |arguments: &[&str]| {
+        let mut cargo = command::cargo(workspace);
+        cargo
+            .env("CARGO_TARGET_DIR", workspace.target.join(folder))
+            .args(arguments)
+            .arg("--manifest-path")
+            .arg(&manifest);
+        cargo
+    };
+    command::run(cargo(&["fmt"]).args(["--", "--check"]))?;
+    command::run(cargo(&["clippy", "--all-targets", "--locked"]).args(["--", "-D", "warnings"]))?;
+    match asked {
+        Asked::Tests => run_tests(cargo(&["test", "--locked"]).args(["--", "--show-output"])),
+    }
 }
 
 /// That they build; they are run by `cargo fuzz`, which needs a nightly compiler.

@@ -249,7 +249,7 @@ impl Things {
 
 /// Where a resource stands, given the type of its space. A space that the policy does not list is described by its
 /// own `type`: it stands in a space of that type, which has no members yet.
-pub(super) fn place(kind: Kind, resource: &Resource, space_type: Option<SpaceType>, alone: bool) -> Place {
+pub(crate) fn place(kind: Kind, resource: &Resource, space_type: Option<SpaceType>, alone: bool) -> Place {
     if kind == Kind::Space {
         return resource.own_space_type().map_or(Place::Elsewhere, SpaceType::place);
     }
@@ -261,7 +261,7 @@ pub(super) fn place(kind: Kind, resource: &Resource, space_type: Option<SpaceTyp
 }
 
 /// The space that a resource is in, and whether it is in no space and no stream, nor its app.
-fn standing<'p>(policy: &'p Tenant, resource: &'p Resource, depth: u32) -> (Option<&'p str>, bool) {
+pub(crate) fn standing<'p>(policy: &'p Tenant, resource: &'p Resource, depth: u32) -> (Option<&'p str>, bool) {
     if let Some(space) = &resource.space {
         return (Some(space), false);
     }
