@@ -71,8 +71,8 @@
 //!   What this crate holds of it is.
 //!
 //! An emulator is not the service. LocalStack checks no signature and no policy, and takes the encryption context
-//! `{a: bc}` for `{ab: c}`; the three fixed names of our pairs leave no room for that. It deletes no key when the wait is
-//! over.
+//! `{a: bc}` for `{ab: c}`; the keyring's own check of each key holds tenant, purpose and version apart there too. It deletes
+//! no key when the wait is over.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -104,7 +104,8 @@ use clients::Clients;
 use credentials::Fixed;
 pub use credentials::{AwsCredentials, CredentialsError, CredentialsSource};
 use endpoint::Endpoint;
-use failure::{Failure, Moment};
+use failure::Failure;
+pub(crate) use failure::Moment;
 
 /// Bytes of a tenant key, and of the data key of a message.
 const KEY_BYTES: usize = 32;
@@ -176,6 +177,12 @@ impl AwsKms {
         let key_id = KeyId::new(metadata.arn().unwrap_or_default()).ok();
         let of_region = |key_id: &KeyId| KeyArn::parse(key_id).is_ok_and(|arn| arn.region() == region);
         key_id.filter(of_region).ok_or(KmsError::WrongKey { key_id: name })
+    }
+
+    /// Whether this is the ARN of a key, and so can be asked for.
+    #[cfg(feature = "esdk")]
+    pub(crate) fn check_key_id(key_id: &KeyId) -> Result<(), KmsError> {
+        KeyArn::parse(key_id).map(|_| ())
     }
 
     /// Wraps a key under the whole context that is given.

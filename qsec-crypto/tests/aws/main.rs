@@ -7,6 +7,12 @@ mod disaster;
 mod errors;
 mod fault;
 mod localstack;
+#[cfg(feature = "esdk")]
+mod messages;
+#[cfg(feature = "esdk")]
+#[path = "../interop/peer.rs"]
+#[expect(dead_code, reason = "raw keys are the other binary's")]
+mod peer;
 mod provider;
 mod secrecy;
 mod world;
