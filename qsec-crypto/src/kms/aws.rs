@@ -45,7 +45,8 @@
 //! ```
 //!
 //! It is a key policy, where `"Resource": "*"` is the key it stands on. `DescribeKey` has no encryption context and
-//! therefore a statement of its own.
+//! therefore a statement of its own. Messages that are sealed for a tenant in the format of the AWS Encryption SDK carry
+//! the same pair, so the condition holds for them too.
 //!
 //! # What is checked
 //!
@@ -63,7 +64,9 @@
 //! # What it needs, and what it does not do
 //!
 //! - **A tokio runtime** with its network and time drivers: poll the futures inside one.
-//! - **Nothing from the environment**: no profile, no variable, no metadata service. Credentials are handed in.
+//! - **Nothing from the environment** decides who signs: no profile, no variable, no metadata service. Credentials are
+//!   handed in. The SDK itself reads `AWS_EXECUTION_ENV`, `AWS_LAMBDA_FUNCTION_NAME` and `_X_AMZN_TRACE_ID` for headers,
+//!   and `SMITHY_CLIENT_SDK_CUSTOM_PARTITION` for the hosts of regions that have no endpoint here.
 //! - **No retries**: the keyring has its own, with a breaker and a limit on calls. A call that does not connect within a
 //!   second fails; one that has no answer within 5 s ends, also without a keyring's timer.
 //! - **The clock** of signatures is the system's, read by the SDK; AWS refuses one that is 5 minutes off.

@@ -110,11 +110,11 @@ fn a_source_that_does_not_answer_is_unavailable() {
 #[test]
 fn a_session_is_signed_with_its_token_in_the_region_of_the_key() {
     let server = Server::answering([Answer::Json(200, decrypted(ARN, &TENANT_KEY))]);
-    let credentials = credentials("ASIAEXAMPLE").with_session_token(Secret::copy_from(b"token of the session"));
+    let credentials = credentials("ASIAEXAMPLE").with_session_token(Secret::copy_from(b"token-of-the-session"));
     let kms = AwsKms::new(credentials).with_endpoint(&server.url()).unwrap();
     run(kms.unwrap(&key_id(ARN), b"blob", &context(), at(0))).unwrap();
     let head = &server.asked()[0].head;
-    assert_eq!(header(head, "x-amz-security-token"), Some("token of the session"));
+    assert_eq!(header(head, "x-amz-security-token"), Some("token-of-the-session"));
     let authorization = header(head, "authorization").unwrap();
     assert!(authorization.starts_with("AWS4-HMAC-SHA256 Credential=ASIAEXAMPLE/"), "{authorization}");
     assert!(authorization.contains("/eu-central-1/kms/aws4_request"), "{authorization}");
@@ -122,7 +122,7 @@ fn a_session_is_signed_with_its_token_in_the_region_of_the_key() {
 }
 
 #[test]
-fn credentials_that_are_no_text_are_not_sent() {
+fn credentials_that_cannot_be_signed_with_are_not_sent() {
     let server = Server::answering([]);
     let kms =
         AwsKms::new(AwsCredentials::new("AKID", Secret::copy_from(b"\xFF"))).with_endpoint(&server.url()).unwrap();

@@ -44,17 +44,18 @@ impl AwsCredentials {
         &self.access_key_id
     }
 
-    /// The secret parts, as the text that they are.
+    /// Secret access key and session token, as the text that they are.
     pub(super) fn texts(&self) -> Result<(&str, Option<&str>), CredentialsError> {
-        // The error of the conversion is not kept: it would tell where in the secret the first odd byte is.
-        let text = |secret| text_of(secret).ok_or("the secret access key or the session token is no text");
-        let token = self.session_token.as_ref().map(text).transpose()?;
-        Ok((text(&self.secret_access_key)?, token))
+        // They go into headers. Which byte cannot is not told: it would be one of a secret.
+        let text = |secret| text_of(secret).ok_or("the access key or the session token is no printable text");
+        let token = self.session_token.as_ref().map(|token| text(token.expose_secret())).transpose()?;
+        text(self.access_key_id.as_bytes())?;
+        Ok((text(self.secret_access_key.expose_secret())?, token))
     }
 }
 
-fn text_of(secret: &Secret) -> Option<&str> {
-    std::str::from_utf8(secret.expose_secret()).ok()
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()))
 }
 
 impl fmt::Debug for AwsCredentials {
@@ -149,9 +150,28 @@ mod tests {
         let credentials = AwsCredentials::new("AKID", Secret::copy_from(b"secret-part"));
         let shown = format!("{credentials:?}");
         assert!(shown.contains("AKID") && !shown.contains("secret"), "{shown}");
-        let credentials = AwsCredentials::new("AKID", Secret::copy_from(b"part\xFF"));
-        let error = credentials.texts().unwrap_err();
-        assert!(!format!("{error} {error:?}").contains("255"), "{error:?}");
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_header_is_refused_and_not_shown() {
+        let of = |id: &str, secret: &[u8], token: &[u8]| {
+            let credentials = AwsCredentials::new(id, Secret::copy_from(secret));
+            let credentials = credentials.with_session_token(Secret::copy_from(token));
+            credentials.texts().map(|_| ()).map_err(|error| format!("{error} {error:?}"))
+        };
+        assert_eq!(of("AKID", b"secret/+=", b"token"), Ok(()));
+        for (id, secret, token) in [
+            ("AKID", &b"\xC3\x28hidden"[..], &b"token"[..]),
+            ("AKID", b"hid\nden", b"token"),
+            ("AKID", b"", b"token"),
+            ("AKID", b"secret", b"hidden\r\nX: y"),
+            ("AKID", b"secret", b""),
+            ("AK\nID", b"secret", b"token"),
+            ("", b"secret", b"token"),
+        ] {
+            let error = of(id, secret, token).unwrap_err();
+            assert!(error.contains("no printable text") && !error.contains("hid"), "{error}");
+        }
     }
 
     #[test]

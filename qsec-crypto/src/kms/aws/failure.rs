@@ -14,8 +14,8 @@ use crate::kms::{KeyId, KmsError};
 /// Most bytes of an error code that is shown; the longest of KMS has 41.
 const MAX_CODE_BYTES: usize = 64;
 
-/// Most bytes of the reasons why a connection failed.
-const MAX_REASON_BYTES: usize = 500;
+/// Most characters of the reasons why a connection failed: a certificate that is refused can name many hosts.
+const MAX_REASON_CHARACTERS: usize = 500;
 
 /// Most seconds that an answer can ask us to wait: a header that says more is not believed.
 const MAX_RETRY_AFTER_SECONDS: u64 = 60;
@@ -170,9 +170,9 @@ fn misused(key_id: &KeyId, code: &str, moment: Moment) -> KmsError {
 fn reasons(error: &dyn Error) -> String {
     let mut text = String::new();
     let mut next = Some(error);
-    while let Some(error) = next.filter(|_| text.len() < MAX_REASON_BYTES) {
+    while let Some(error) = next.filter(|_| text.len() < MAX_REASON_CHARACTERS) {
         let _ = write!(text, ": {error}");
         next = error.source();
     }
-    text
+    text.chars().filter(|character| !character.is_control()).take(MAX_REASON_CHARACTERS).collect()
 }
