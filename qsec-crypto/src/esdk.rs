@@ -2,8 +2,8 @@
 //!
 //! Written is suite `0x0478` (AES-256-GCM, HKDF-SHA512, key commitment), in frames. Read are `0x0478` and `0x0578` (the
 //! same with an ECDSA P-384 signature), in frames or as one block. Every other suite and format 1 are refused by name:
-//! they do not commit to their key. Data keys are wrapped under raw AES keys here; those of a KMS are held and handed out,
-//! for whoever calls the KMS.
+//! they do not commit to their key. Data keys are wrapped under raw AES keys, or (with feature `aws-kms`) by keys of AWS
+//! KMS; for any other way to call a KMS they are held and handed out.
 //!
 //! ```
 //! use qsec_crypto::esdk::{RawAesKey, RawAesKeyring};
@@ -49,6 +49,8 @@ mod body;
 mod context;
 mod data_key;
 mod header;
+#[cfg(feature = "aws-kms")]
+mod kms_keyring;
 mod message;
 mod opener;
 mod raw_aes;
@@ -59,6 +61,8 @@ mod tenant;
 pub use context::MessageContext;
 pub use data_key::DataKey;
 pub use header::{Content, EsdkSuite, MessageHeader, WrappedKey};
+#[cfg(feature = "aws-kms")]
+pub use kms_keyring::{KmsKeyring, KmsMessageError};
 pub use message::UnopenedMessage;
 pub use opener::EsdkOpener;
 pub use raw_aes::{RawAesKey, RawAesKeyError, RawAesKeyring};

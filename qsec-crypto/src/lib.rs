@@ -48,6 +48,7 @@
 //! | do without KMS and store | [`RawKey`] |
 //! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
+//! | let a customer own the key, in AWS KMS | `kms::aws`, behind its feature `aws-kms` |
 //! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
 //! | know what happens | [`Observer`], [`Event`], [`inspect`] |
 //! | hold secrets | [`Secret`], [`SecretKey`] |
@@ -79,6 +80,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
+//! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 

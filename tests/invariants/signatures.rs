@@ -28,6 +28,8 @@ const FOREIGN: &[Foreign] = &[
     Foreign { name: "aes", integration: &[] },
     Foreign { name: "aes_gcm", integration: &[] },
     Foreign { name: "aws_lc_rs", integration: &[] },
+    Foreign { name: "aws_sdk_kms", integration: &[] },
+    Foreign { name: "aws_smithy_", integration: &[] },
     Foreign { name: "rcgen", integration: &[] },
     Foreign { name: "x509_parser", integration: &[] },
     Foreign { name: "jsonwebtoken", integration: &[] },

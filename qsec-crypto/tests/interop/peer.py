@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 
 import aws_encryption_sdk
+import boto3
 from aws_cryptographic_material_providers.mpl import AwsCryptographicMaterialProviders
 from aws_cryptographic_material_providers.mpl.config import MaterialProvidersConfig
 from aws_cryptographic_material_providers.mpl.models import (
     AesWrappingAlg,
+    CreateAwsKmsKeyringInput,
+    CreateAwsKmsMrkKeyringInput,
     CreateMultiKeyringInput,
     CreateRawAesKeyringInput,
 )
@@ -30,18 +33,26 @@ providers = AwsCryptographicMaterialProviders(config=MaterialProvidersConfig())
 client = aws_encryption_sdk.EncryptionSDKClient(commitment_policy=CommitmentPolicy.REQUIRE_ENCRYPT_REQUIRE_DECRYPT)
 
 
-def keyring(keys):
-    each = [
-        providers.create_raw_aes_keyring(
-            CreateRawAesKeyringInput(
-                key_namespace=namespace,
-                key_name=name,
-                wrapping_key=bytes.fromhex(key),
-                wrapping_alg=AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
-            )
+def keyring_of(key):
+    """A key is the ARN of one in KMS, or namespace, name and bytes of a raw one."""
+    if isinstance(key, str):
+        client = boto3.client("kms", region_name=key.split(":")[3])
+        if ":key/mrk-" in key:
+            return providers.create_aws_kms_mrk_keyring(CreateAwsKmsMrkKeyringInput(kms_key_id=key, kms_client=client))
+        return providers.create_aws_kms_keyring(CreateAwsKmsKeyringInput(kms_key_id=key, kms_client=client))
+    namespace, name, key = key
+    return providers.create_raw_aes_keyring(
+        CreateRawAesKeyringInput(
+            key_namespace=namespace,
+            key_name=name,
+            wrapping_key=bytes.fromhex(key),
+            wrapping_alg=AesWrappingAlg.ALG_AES256_GCM_IV12_TAG16,
         )
-        for namespace, name, key in keys
-    ]
+    )
+
+
+def keyring(keys):
+    each = [keyring_of(key) for key in keys]
     if len(each) == 1:
         return each[0]
     return providers.create_multi_keyring(CreateMultiKeyringInput(generator=each[0], child_keyrings=each[1:]))

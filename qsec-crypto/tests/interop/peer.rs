@@ -24,6 +24,11 @@ pub(crate) struct Peer {
 impl Peer {
     /// `None` where there is none, which is said; in CI that is a failure.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with([])
+    }
+
+    /// The same, told these variables.
+    pub(crate) fn start_with<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Option<Self> {
         #[expect(clippy::disallowed_methods, reason = "tests are told by variables what they find")]
         let (python, ci) = (std::env::var_os(PYTHON), std::env::var("CI"));
         let Some(python) = python else {
@@ -32,8 +37,9 @@ impl Peer {
             return None;
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop/peer.py");
-        let mut process =
-            Command::new(python).arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut process = Command::new(python);
+        process.arg(script).envs(variables).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = process.spawn().unwrap();
         let requests = process.stdin.take();
         let answers = BufReader::new(process.stdout.take().unwrap());
         Some(Self { process, requests, answers, folder: tempfile::tempdir().unwrap() })
@@ -74,7 +80,8 @@ impl Peer {
         Ok(self.ask(request, input)?.0)
     }
 
-    fn ask(&mut self, mut request: Value, input: &[u8]) -> Result<(Vec<u8>, Value), String> {
+    /// One request and its bytes; the bytes that come back and the answer.
+    pub(crate) fn ask(&mut self, mut request: Value, input: &[u8]) -> Result<(Vec<u8>, Value), String> {
         let [from, to] = ["in", "out"].map(|name| self.folder.path().join(name));
         fs::write(&from, input).unwrap();
         request["in"] = json!(from);
