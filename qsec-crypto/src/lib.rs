@@ -131,7 +131,8 @@ pub use header::Suite;
 pub use inspect::{Inspection, MAX_INSPECT_BYTES, NativeInspection, inspect};
 pub use key_file::KeyFileError;
 pub use keyring::{
-    KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Migration, MigrationState, Rewrap, Rotation,
+    Drill, DrillOutcome, DrilledVersion, KeyError, KeyPolicy, KeyRecords, KeyWarning, Keyring, KeyringDescription,
+    KmsKeyAnswer, Migration, MigrationState, Remains, Rewrap, RewrapPlan, Rotation, ShredPlan, Shredded,
     TenantKeyState, Timer, VersionDescription, VersionState, WrappingDescription, WrappingRole, check_deletion_days,
 };
 pub use memory::MemoryStore;
