@@ -251,6 +251,18 @@ impl Keyring {
         self.core.forgotten("forget");
     }
 
+    /// Who is told what happens to the keys.
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        self.core.observer.as_ref()
+    }
+
+    /// The versions that only open.
+    pub(crate) async fn retired(&self, purpose: &Purpose, now: SystemTime) -> Result<Vec<u32>, KeyError> {
+        let records = self.core.load(now).await?;
+        let retired = records.versions.values().filter(|record| record.purpose == *purpose);
+        Ok(retired.filter(|record| record.state == VersionState::Retired).map(|record| record.version).collect())
+    }
+
     async fn key(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
         match self.core.cache.fresh(purpose, version, now) {
             Some(key) => Ok(key),

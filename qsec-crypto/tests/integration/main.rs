@@ -14,6 +14,7 @@ mod migration;
 mod model;
 mod policy;
 mod records;
+mod reencryption;
 mod revocation;
 mod rewrap;
 mod shred;
