@@ -251,6 +251,13 @@ impl Keyring {
         self.core.forgotten("forget");
     }
 
+    /// Drops the keys that are older than 15 minutes. That happens by itself when keys are asked for; a housekeeper calls it
+    /// for tenants that nobody asks for.
+    pub fn forget_expired(&self, now: SystemTime) {
+        self.core.cache.sweep(now);
+        self.core.tell_dropped();
+    }
+
     /// Who is told what happens to the keys.
     pub(crate) fn observer(&self) -> &dyn Observer {
         self.core.observer.as_ref()
@@ -264,11 +271,13 @@ impl Keyring {
     }
 
     async fn key(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
-        match self.core.cache.fresh(purpose, version, now) {
-            Some(key) => Ok(key),
-            // Boxed, so that the future of the usual case is small.
-            None => Box::pin(self.find(purpose, version, now)).await,
+        if let Some(key) = self.core.cache.fresh(purpose, version, now) {
+            return Ok(key);
         }
+        // Boxed, so that the future of the usual case is small.
+        let found = Box::pin(self.find(purpose, version, now)).await;
+        self.core.tell_dropped();
+        found
     }
 
     async fn find(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
@@ -291,7 +300,7 @@ impl Keyring {
                     return Ok(key);
                 }
                 Look::Refused(error) => return Err(error.share().into()),
-                Look::Unknown { expired } => self.core.evicted(usize::from(expired), "expired"),
+                Look::Unknown => self.core.tell_dropped(),
             }
             let flight = self.flights.join(&place, epoch, now, || self.core.load_key(epoch, &records, version, now));
             let landing = flight.wait().await;
@@ -354,9 +363,9 @@ impl Core {
             lock.retire();
         }
         let key = TenantKey::new(name, &unwrapped.secret, lock, Arc::clone(&self.observer))?;
-        let Some(made_room) = self.cache.keep_key(epoch, &place, &key, unwrapped.as_of) else { return Ok(None) };
-        self.evicted(made_room, "capacity");
-        Ok(Some(key))
+        let is_current = self.cache.keep_key(epoch, &place, &key, unwrapped.as_of);
+        self.tell_dropped();
+        Ok(is_current.then_some(key))
     }
 
     /// The KMS did not unwrap. If it said no, every key that is held or out is under the same KMS key, and stops.
@@ -432,6 +441,7 @@ impl Core {
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
         self.follow(&records);
+        self.tell_dropped();
         let records = Arc::new(records);
         self.cache.keep_records(epoch, &records, now);
         Ok(records)
@@ -461,7 +471,14 @@ impl Core {
 
     fn evicted(&self, held: usize, cause: &'static str) {
         if held > 0 {
-            self.observer.observe(&Event::new("key.cache_evicted").tenant(&self.tenant).cause(cause));
+            let keys = u64::try_from(held).unwrap_or(u64::MAX);
+            self.observer.observe(&Event { records: Some(keys), ..self.event("key.cache_evicted").cause(cause) });
+        }
+    }
+
+    fn tell_dropped(&self) {
+        for dropped in self.cache.take_dropped() {
+            self.evicted(dropped.keys, dropped.cause);
         }
     }
 

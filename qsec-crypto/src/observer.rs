@@ -65,7 +65,7 @@ pub struct Event<'a> {
     pub cause: Option<&'static str>,
     /// When the key will be destroyed.
     pub deletion_date: Option<SystemTime>,
-    /// How many objects were looked at.
+    /// How many there are of what the event is about: objects that were looked at, keys that were dropped.
     pub records: Option<u64>,
     /// How many bytes of plaintext were sealed again.
     pub bytes: Option<u64>,

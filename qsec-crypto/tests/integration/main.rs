@@ -7,6 +7,7 @@ mod conformance;
 mod drill;
 #[cfg(feature = "esdk")]
 mod esdk;
+mod events;
 mod flight;
 mod keyring;
 mod local_kms;

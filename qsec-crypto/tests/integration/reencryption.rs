@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
+use std::ops::Bound;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -15,7 +16,7 @@ use crate::world::{World, at, data};
 
 /// Objects and a cursor in memory, which stop before or after the effect of any call, as a process does that is killed.
 #[derive(Debug, Clone, Default)]
-struct Shelf(Arc<Mutex<Inner>>);
+pub(crate) struct Shelf(Arc<Mutex<Inner>>);
 
 #[derive(Debug, Clone, Default)]
 struct Inner {
@@ -63,7 +64,7 @@ impl Shelf {
         Ok(done)
     }
 
-    fn put(&self, id: &str, sealed: Vec<u8>, context: Context) {
+    pub(crate) fn put(&self, id: &str, sealed: Vec<u8>, context: Context) {
         self.inner().objects.insert(id.to_owned(), (sealed, context));
     }
 
@@ -101,7 +102,8 @@ impl Write for Writing {
 impl Objects for Shelf {
     fn list(&mut self, after: Option<&str>, most: usize) -> io::Result<Vec<Object>> {
         self.call(|inner| {
-            let behind = inner.objects.iter().filter(|(id, _)| after.is_none_or(|after| id.as_str() > after));
+            let start = after.map_or(Bound::Unbounded, |after| Bound::Excluded(after.to_owned()));
+            let behind = inner.objects.range((start, Bound::Unbounded));
             // Pages are short here, so that there are several.
             Ok(behind.take(most.min(5)).map(|(id, (_, context))| Object::new(id, context.clone())).collect())
         })
@@ -222,7 +224,7 @@ fn version_of(shelf: &Shelf, id: &str) -> u8 {
     shelf.sealed(id)[5]
 }
 
-async fn walk(keys: &Keyring, shelf: &mut Shelf) -> Result<Reencryption, ReencryptionError> {
+pub(crate) async fn walk(keys: &Keyring, shelf: &mut Shelf) -> Result<Reencryption, ReencryptionError> {
     let mut cursor = shelf.clone();
     let mut work = Reencryption::plan(keys, &data(), &mut cursor, at(0)).await?;
     work.run(keys, shelf, &mut cursor, &mut |_| at(0)).await?;
