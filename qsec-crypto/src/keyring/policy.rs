@@ -32,7 +32,7 @@ const MAX_REGION_BYTES: usize = 64;
 /// assert!(policy.is_multi_region_required() && policy.is_phi());
 /// # Ok::<(), qsec_crypto::KeyError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPolicy {
     require_multi_region: bool,
@@ -43,8 +43,9 @@ pub struct KeyPolicy {
 
 impl KeyPolicy {
     /// Demands nothing: what holds where no policy was set.
+    #[expect(clippy::new_without_default, reason = "a policy that demands nothing is chosen in writing")]
     pub fn new() -> Self {
-        Self::default()
+        Self { require_multi_region: false, regions: None, phi: false }
     }
 
     /// Demands that a KMS key with a region is one key in several regions, so that the loss of one locks nobody out.
@@ -144,7 +145,7 @@ impl Keyring {
     }
 
     /// Sets the tenant's policy in place of the one before. The KMS keys in use must satisfy it, and those that the tenant
-    /// is moving to: move first, then demand.
+    /// is moving to: move first, then demand. PHI is labelled when the last wrapping under the internal KMS is gone.
     ///
     /// # Errors
     /// [`KeyError::PhiRequiresCmk`], [`KeyError::RegionNotAllowed`] and [`KeyError::MultiRegionRequired`] if they do not;
@@ -153,10 +154,13 @@ impl Keyring {
     pub async fn set_policy(&self, policy: &KeyPolicy, now: SystemTime) -> Result<(), KeyError> {
         let mut records = self.core.changeable(now).await?;
         self.core.obeys(policy, &records.binding.keys(), now).await?;
-        if let Some(migration) = &records.binding.migration
-            && migration.state.is_before_switch()
-        {
-            self.core.obeys(policy, &migration.other, now).await?;
+        match &records.binding.migration {
+            Some(migration) if migration.state.is_before_switch() => {
+                self.core.obeys(policy, &migration.other, now).await?;
+            }
+            // While old wrappings are kept, the internal KMS could still open what is labelled.
+            Some(migration) => self.core.may_be_at(policy, &migration.other.provider)?,
+            None => {}
         }
         if records.binding.policy() != *policy {
             records.binding.set_policy(policy);

@@ -323,7 +323,7 @@ impl Binding {
 
     /// What the tenant demands of its KMS keys.
     pub(crate) fn policy(&self) -> KeyPolicy {
-        self.policy.clone().unwrap_or_default()
+        self.policy.clone().unwrap_or_else(KeyPolicy::new)
     }
 
     /// A policy that demands nothing is written as none, as it was before there were policies.

@@ -18,7 +18,10 @@ const MAX_CURSOR_FILE_BYTES: u64 = 16 << 20;
 /// Sealed files, in the order of a list. Ids are paths.
 ///
 /// A file is sealed again to a new one beside it, of a name that begins with `.qsec-`, which takes its owner and mode, is
-/// made durable and then renamed over it. A file that was written to after it was read is left, and looked at again.
+/// made durable and then renamed over it. A file that was written to after it was read is left, and looked at again: its
+/// length, time of change and identity are compared just before the rename. What is written between these two is lost, so
+/// a program that writes should do so by renaming, and rest while this runs if no write may be lost.
+///
 /// Symbolic links and whatever is no file are not followed: they fail. Of several hard links only the listed one changes.
 ///
 /// ```

@@ -133,7 +133,7 @@ impl Progress {
         self.done
     }
 
-    /// How many objects were under the newest version already, and not touched.
+    /// How many objects named the newest version already. They were not touched, nor opened.
     pub fn already_newest(&self) -> u64 {
         self.already_newest
     }

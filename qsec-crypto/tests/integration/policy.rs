@@ -5,7 +5,7 @@ use std::sync::Arc;
 use qsec_crypto::kms::{KeyId, LocalKms, RootKey};
 use qsec_crypto::{KeyPolicy, KeyRecords, KeyStore, KeyWarning, Keyring, MemoryStore, SecretKey};
 
-use crate::world::{Memory, Regional, World, at, data, tenant};
+use crate::world::{DAY, Memory, Regional, World, at, data, tenant};
 
 const HERE: &str = "eu-central-1/mrk-1";
 const NEAR: &str = "eu-west-1/mrk-1";
@@ -109,6 +109,23 @@ fn a_policy_that_the_kms_keys_in_use_do_not_satisfy_is_not_set() {
         assert_eq!(observer.take(), ["key.policy_changed tenant"]);
         keys.disable(at(2)).await.unwrap();
         assert_eq!(keys.set_policy(&KeyPolicy::new(), at(2)).await.unwrap_err().code(), "key_disabled");
+    });
+}
+
+#[test]
+fn phi_is_not_labelled_while_wrappings_under_the_internal_kms_are_kept() {
+    let (kms, arns) = Regional::new(&[HERE]);
+    let (internal, key_id) = ours();
+    pollster::block_on(async {
+        let keys = Keyring::new(tenant("acme"), internal, KeyRecords::in_memory().unwrap());
+        keys.create(&[key_id], &[data()], at(0)).await.unwrap();
+        keys.change_provider(kms, &arns, 1, at(0)).await.unwrap();
+        keys.migrate(at(0)).await.unwrap();
+        let labelled = async |second| keys.set_policy(&KeyPolicy::new().phi(), at(second)).await;
+        assert_eq!(labelled(1).await.unwrap_err().code(), "phi_requires_cmk");
+        keys.clean_due(at(DAY)).await.unwrap().unwrap();
+        labelled(DAY).await.unwrap();
+        assert!(keys.current(&data(), at(DAY)).await.is_ok());
     });
 }
 
