@@ -55,6 +55,8 @@ pub(super) async fn renew(
             return Ok(Outcome::AlreadyNewest { version });
         }
         let left = match keys.version(purpose, version, now).await {
+            // Another node rotated, and sealed it under a version that is newer than what was the newest here.
+            Ok(_) if version > newest.version() => Left::Changed,
             Ok(key) => match renew_under(&key, &newest, header.suite, sealed, objects, object) {
                 Ok(bytes) => return Ok(Outcome::Done { version: newest.version(), bytes }),
                 Err(left) => left,

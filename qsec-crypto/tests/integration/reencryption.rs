@@ -408,6 +408,24 @@ fn a_rotation_on_the_way_is_followed_and_a_new_walk_begins_again() {
 }
 
 #[test]
+fn an_object_that_another_node_sealed_under_a_newer_version_is_not_sealed_under_an_older_one() {
+    let (world, mut shelf) = library();
+    pollster::block_on(async {
+        let mut cursor = shelf.clone();
+        let mut work = Reencryption::plan(&world.keys, &data(), &mut cursor, at(0)).await.unwrap();
+        let other = world.other_node();
+        other.rotate(&data(), at(0)).await.unwrap();
+        let newer = other.current(&data(), at(0)).await.unwrap().seal(b"x", &Context::empty()).unwrap();
+        shelf.put("0 newer", newer.clone(), Context::empty());
+        // Within 5 s this node may not have heard of it; it reads the records again when it meets the version.
+        work.run(&world.keys, &mut shelf, &mut cursor, &mut |_| at(3)).await.unwrap();
+        assert_eq!(shelf.sealed("0 newer"), newer);
+        assert_eq!((work.progress().done(), work.progress().failed()), (12, 4), "and all others are under it as well");
+        assert_eq!(version_of(&shelf, "a3"), 4);
+    });
+}
+
+#[test]
 fn an_object_that_changes_all_the_time_is_left_and_listed() {
     let (world, mut shelf) = library();
     shelf.inner().restless = true;
