@@ -18,31 +18,38 @@ mod breaker;
 mod bulkhead;
 mod cache;
 mod description;
+mod drill;
 mod error;
 mod flight;
 mod guard;
 mod lifecycle;
 mod migration;
+mod policy;
 mod providers;
 mod record;
 mod records;
 mod rewrap;
+mod shred;
 mod timer;
 mod wrapping;
 
 use cache::{Cache, DEFAULT_BOUND, Epoch, HARD_LIFE, Left, Look, MAX_BOUND, Place};
 pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, WrappingDescription};
+pub use drill::{Drill, DrillOutcome, DrilledVersion};
 pub use error::KeyError;
 use flight::Flights;
 use guard::Guard;
 pub use lifecycle::Rotation;
 pub use migration::Migration;
+use policy::INTERNAL;
+pub use policy::{KeyPolicy, KeyWarning};
 use providers::Providers;
 use record::VersionRecord;
 pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
 use records::Snapshot;
-pub use rewrap::Rewrap;
+pub use rewrap::{Rewrap, RewrapPlan};
+pub use shred::{Remains, ShredPlan, Shredded};
 pub use timer::Timer;
 use wrapping::Unwrapped;
 
@@ -241,16 +248,36 @@ impl Keyring {
     /// Drops every key and record that is remembered. Call it when another node has changed the tenant's keys; the next
     /// call then reads them again, and stops the keys that are out if that is what was changed.
     pub fn forget(&self) {
-        let held = self.core.cache.clear();
-        self.core.evicted(held, "forget");
+        self.core.forgotten("forget");
+    }
+
+    /// Drops the keys that are older than 15 minutes. That happens by itself when keys are asked for; a housekeeper calls it
+    /// for tenants that nobody asks for.
+    pub fn forget_expired(&self, now: SystemTime) {
+        self.core.cache.sweep(now);
+        self.core.tell_dropped();
+    }
+
+    /// Who is told what happens to the keys.
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        self.core.observer.as_ref()
+    }
+
+    /// The versions that only open.
+    pub(crate) async fn retired(&self, purpose: &Purpose, now: SystemTime) -> Result<Vec<u32>, KeyError> {
+        let records = self.core.load(now).await?;
+        let retired = records.versions.values().filter(|record| record.purpose == *purpose);
+        Ok(retired.filter(|record| record.state == VersionState::Retired).map(|record| record.version).collect())
     }
 
     async fn key(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
-        match self.core.cache.fresh(purpose, version, now) {
-            Some(key) => Ok(key),
-            // Boxed, so that the future of the usual case is small.
-            None => Box::pin(self.find(purpose, version, now)).await,
+        if let Some(key) = self.core.cache.fresh(purpose, version, now) {
+            return Ok(key);
         }
+        // Boxed, so that the future of the usual case is small.
+        let found = Box::pin(self.find(purpose, version, now)).await;
+        self.core.tell_dropped();
+        found
     }
 
     async fn find(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
@@ -273,7 +300,7 @@ impl Keyring {
                     return Ok(key);
                 }
                 Look::Refused(error) => return Err(error.share().into()),
-                Look::Unknown { expired } => self.core.evicted(usize::from(expired), "expired"),
+                Look::Unknown => self.core.tell_dropped(),
             }
             let flight = self.flights.join(&place, epoch, now, || self.core.load_key(epoch, &records, version, now));
             let landing = flight.wait().await;
@@ -336,9 +363,9 @@ impl Core {
             lock.retire();
         }
         let key = TenantKey::new(name, &unwrapped.secret, lock, Arc::clone(&self.observer))?;
-        let Some(made_room) = self.cache.keep_key(epoch, &place, &key, unwrapped.as_of) else { return Ok(None) };
-        self.evicted(made_room, "capacity");
-        Ok(Some(key))
+        let is_current = self.cache.keep_key(epoch, &place, &key, unwrapped.as_of);
+        self.tell_dropped();
+        Ok(is_current.then_some(key))
     }
 
     /// The KMS did not unwrap. If it said no, every key that is held or out is under the same KMS key, and stops.
@@ -373,8 +400,7 @@ impl Core {
             self.stop(&stopped);
         } else if let KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. } = error {
             self.observer.observe(&self.event("key.denied").cause(error.code()));
-            let held = self.cache.clear();
-            self.evicted(held, error.code());
+            self.forgotten(error.code());
         }
     }
 
@@ -385,6 +411,10 @@ impl Core {
             None => self.load(now).await?,
         };
         match records.binding.stopped() {
+            None if records.binding.is_phi() && records.binding.provider == INTERNAL => {
+                // No verb leads here: what is written here was not written by one.
+                Err(KeyError::PhiRequiresCmk { tenant: self.tenant.clone() })
+            }
             None => Ok(records),
             Some(stopped) => {
                 self.stop(&stopped);
@@ -401,7 +431,7 @@ impl Core {
             Err(error) => {
                 if let KeyError::RecordForged { .. } = error {
                     self.observer.observe(&Event::new("key.record_forged").tenant(&self.tenant).cause(error.code()));
-                    self.cache.clear();
+                    self.forgotten(error.code());
                 }
                 return Err(error);
             }
@@ -411,6 +441,7 @@ impl Core {
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
         self.follow(&records);
+        self.tell_dropped();
         let records = Arc::new(records);
         self.cache.keep_records(epoch, &records, now);
         Ok(records)
@@ -432,9 +463,22 @@ impl Core {
         self.evicted(held, stopped.code());
     }
 
+    /// Drops everything that is remembered; keys that are out stay usable.
+    fn forgotten(&self, cause: &'static str) {
+        let held = self.cache.clear();
+        self.evicted(held, cause);
+    }
+
     fn evicted(&self, held: usize, cause: &'static str) {
         if held > 0 {
-            self.observer.observe(&Event::new("key.cache_evicted").tenant(&self.tenant).cause(cause));
+            let keys = u64::try_from(held).unwrap_or(u64::MAX);
+            self.observer.observe(&Event { records: Some(keys), ..self.event("key.cache_evicted").cause(cause) });
+        }
+    }
+
+    fn tell_dropped(&self) {
+        for dropped in self.cache.take_dropped() {
+            self.evicted(dropped.keys, dropped.cause);
         }
     }
 

@@ -39,6 +39,9 @@ const SOFT_LIFE: Duration = Duration::from_mins(5);
 /// How long a key is used at most, whatever the grace.
 pub(super) const HARD_LIFE: Duration = Duration::from_mins(15);
 
+/// A key that is older than that.
+const EXPIRED: Dropped = Dropped { cause: "expired", keys: 1 };
+
 /// How long a no of the KMS is repeated without asking.
 const LOCKED: Duration = Duration::from_secs(5);
 
@@ -51,6 +54,9 @@ const MAX_HELD: usize = 10_000;
 /// How long records are believed without reading them again, so that a change made on another node holds here within
 /// 5 s even if no notification comes.
 const RECORDS_AGE: Duration = Duration::from_secs(5);
+
+/// How often keys that nobody asks for are looked through for those that have expired.
+const SWEEP: Duration = Duration::from_mins(1);
 
 /// How far apart the `now` of two callers at the same moment may be.
 const OVERTAKING: Duration = Duration::from_secs(1);
@@ -81,6 +87,16 @@ struct State {
     uses: u64,
     /// The locks of all keys that were given out since the last stop.
     locks: BTreeMap<Place, Arc<Lock>>,
+    /// Keys that were dropped in passing, and why; told when the caller asks for it.
+    dropped: Vec<Dropped>,
+    swept: Option<SystemTime>,
+}
+
+/// Keys that were dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) cause: &'static str,
+    pub(super) keys: usize,
 }
 
 #[derive(Debug, Default)]
@@ -109,10 +125,7 @@ pub(super) enum Look {
     /// What the KMS just said.
     Refused(Arc<KmsError>),
     /// Nothing: the KMS must be asked.
-    Unknown {
-        /// Whether a key was there that nobody may use any more.
-        expired: bool,
-    },
+    Unknown,
 }
 
 /// What an error of the KMS leaves of a key.
@@ -187,7 +200,7 @@ impl Cache {
         };
         match state.look(purpose, version, now, self) {
             Look::Fresh(key) => Some(key),
-            Look::Stale(_) | Look::Refused(_) | Look::Unknown { .. } => None,
+            Look::Stale(_) | Look::Refused(_) | Look::Unknown => None,
         }
     }
 
@@ -198,28 +211,24 @@ impl Cache {
         state.look(&place.0, place.1, now, self)
     }
 
-    /// Keeps a key that was unwrapped, confirmed as of a time. Answers `None` if it must not be used because something
-    /// stopped meanwhile, else how many others made room.
-    pub(super) fn keep_key(
-        &self,
-        epoch: Epoch,
-        place: &Place,
-        key: &TenantKey,
-        confirmed: SystemTime,
-    ) -> Option<usize> {
+    /// Keeps a key that was unwrapped, confirmed as of a time. Answers whether it may be used: not if something stopped
+    /// meanwhile.
+    pub(super) fn keep_key(&self, epoch: Epoch, place: &Place, key: &TenantKey, confirmed: SystemTime) -> bool {
         let mut state = self.state();
         let confirmed = state.greatest_now.unwrap_or(confirmed).min(confirmed);
         if state.epoch != epoch.0 {
-            return None;
+            return false;
         }
         if self.bound.is_zero() {
-            return Some(0);
+            return true;
         }
         let held = Held { key: key.clone(), confirmed, soft: jittered(SOFT_LIFE) };
         let used = state.next_use();
         let version = state.entries.entry(place.0.clone()).or_default();
         version.insert(place.1, Entry { held: Some(held), refused: None, used });
-        Some(state.make_room())
+        state.sweep_now_and_then();
+        state.make_room();
+        true
     }
 
     /// Keeps what the KMS answered in place of a key, unless something was changed meanwhile.
@@ -295,9 +304,8 @@ impl Cache {
     /// The records say that a version is destroyed: drops its key, and stops those that are out.
     pub(super) fn follow_destroyed(&self, place: &Place, stopped: &Stopped) {
         let mut state = self.state();
-        if let Some(versions) = state.entries.get_mut(&place.0) {
-            versions.remove(&place.1);
-        }
+        let gone = state.entries.get_mut(&place.0).and_then(|versions| versions.remove(&place.1));
+        state.drop_in_passing(stopped.code(), usize::from(gone.is_some_and(|entry| entry.held.is_some())));
         if let Some(lock) = state.locks.remove(place) {
             lock.stop(stopped.clone());
         }
@@ -306,6 +314,18 @@ impl Cache {
     /// Forgets everything; keys that are out stay usable. Answers how many keys were held.
     pub(super) fn clear(&self) -> usize {
         self.state().clear()
+    }
+
+    /// Drops the keys that nobody may use any more.
+    pub(super) fn sweep(&self, now: SystemTime) {
+        let mut state = self.state();
+        let now = state.tick(now);
+        state.sweep(now);
+    }
+
+    /// What was dropped in passing since this was last asked.
+    pub(super) fn take_dropped(&self) -> Vec<Dropped> {
+        std::mem::take(&mut self.state().dropped)
     }
 }
 
@@ -316,7 +336,9 @@ impl State {
         let went_back = greatest.duration_since(now).is_ok_and(|back| back > OVERTAKING);
         if went_back {
             // Ages against the greatest time would stand still until the clock is there again.
-            self.clear();
+            let held = self.clear();
+            self.drop_in_passing("clock_went_back", held);
+            self.swept = None;
         }
         let greatest = if went_back { now } else { greatest.max(now) };
         self.greatest_now = Some(greatest);
@@ -334,10 +356,12 @@ impl State {
     fn look(&mut self, purpose: &Purpose, version: u32, now: SystemTime, cache: &Cache) -> Look {
         let used = self.next_use();
         let Some(entry) = self.entries.get_mut(purpose).and_then(|versions| versions.get_mut(&version)) else {
-            return Look::Unknown { expired: false };
+            return Look::Unknown;
         };
         entry.used = used;
-        let expired = entry.held.take_if(|held| !is_younger(held.confirmed, now, HARD_LIFE)).is_some();
+        if entry.held.take_if(|held| !is_younger(held.confirmed, now, HARD_LIFE)).is_some() {
+            self.dropped.push(EXPIRED);
+        }
         let refused = entry
             .refused
             .as_ref()
@@ -351,7 +375,7 @@ impl State {
                 Look::Fresh(held.key.clone())
             }
             (Some(held), None) if is_younger(held.confirmed, now, cache.bound) => Look::Stale(held.key.clone()),
-            (_, None) => Look::Unknown { expired },
+            (_, None) => Look::Unknown,
         }
     }
 
@@ -360,21 +384,46 @@ impl State {
         self.uses
     }
 
-    /// Drops what was used longest ago until no more is held than may be. Answers how many.
-    fn make_room(&mut self) -> usize {
+    fn sweep_now_and_then(&mut self) {
+        let Some(now) = self.greatest_now else { return };
+        if self.swept.is_none_or(|swept| !is_younger(swept, now, SWEEP)) {
+            self.sweep(now);
+        }
+    }
+
+    /// Drops what nobody may use any more, asked for or not: a key that is not needed does not stay in memory.
+    fn sweep(&mut self, now: SystemTime) {
+        let mut expired = 0_usize;
+        for versions in self.entries.values_mut() {
+            versions.retain(|_, entry| {
+                let gone = entry.held.take_if(|held| !is_younger(held.confirmed, now, HARD_LIFE));
+                expired = expired.saturating_add(usize::from(gone.is_some()));
+                entry.refused.take_if(|(_, since)| !is_younger(*since, now, LOCKED));
+                entry.held.is_some() || entry.refused.is_some()
+            });
+        }
+        self.drop_in_passing(EXPIRED.cause, expired);
+        self.swept = Some(now);
+    }
+
+    fn drop_in_passing(&mut self, cause: &'static str, keys: usize) {
+        if keys > 0 {
+            self.dropped.push(Dropped { cause, keys });
+        }
+    }
+
+    /// Drops what was used longest ago until no more is held than may be.
+    fn make_room(&mut self) {
         let held: usize = self.entries.values().map(BTreeMap::len).sum();
-        let excess = held.saturating_sub(MAX_HELD);
-        for _ in 0..excess {
+        for _ in MAX_HELD..held {
             let places = self.entries.iter().flat_map(|(purpose, versions)| versions.iter().map(move |v| (purpose, v)));
             let oldest = places.min_by_key(|(_, (_, entry))| entry.used);
             let Some((purpose, version)) = oldest.map(|(purpose, (version, _))| (purpose.clone(), *version)) else {
                 break;
             };
-            if let Some(versions) = self.entries.get_mut(&purpose) {
-                versions.remove(&version);
-            }
+            let gone = self.entries.get_mut(&purpose).and_then(|versions| versions.remove(&version));
+            self.drop_in_passing("capacity", usize::from(gone.is_some_and(|entry| entry.held.is_some())));
         }
-        excess
     }
 }
 
@@ -388,4 +437,87 @@ fn jittered(life: Duration) -> Duration {
 
 pub(super) fn is_younger(since: SystemTime, now: SystemTime, limit: Duration) -> bool {
     now.duration_since(since).is_ok_and(|age| age < limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::secret::SecretKey;
+    use crate::tenant::TenantId;
+    use crate::tenant_key::KeyName;
+
+    fn at(seconds: u64) -> SystemTime {
+        UNIX_EPOCH + Duration::from_hours(1_000) + Duration::from_secs(seconds)
+    }
+
+    fn key() -> TenantKey {
+        let name = KeyName { tenant: TenantId::new("acme").unwrap(), purpose: Purpose::data(), version: 1 };
+        TenantKey::new(name, &SecretKey::copy_from(&[7; 32]), Arc::default(), Arc::new(())).unwrap()
+    }
+
+    fn place(version: usize) -> Place {
+        (Purpose::data(), u32::try_from(version).unwrap())
+    }
+
+    /// A cache that holds these versions since second 0.
+    fn holding(versions: usize) -> Cache {
+        let (cache, key) = (Cache::new(DEFAULT_BOUND, Duration::ZERO), key());
+        cache.look(&place(0), at(0));
+        for version in 1..=versions {
+            assert!(cache.keep_key(cache.epoch(), &place(version), &key, at(0)));
+        }
+        cache
+    }
+
+    fn is_held(cache: &Cache, version: usize, second: u64) -> bool {
+        matches!(cache.look(&place(version), at(second)), Look::Fresh(_))
+    }
+
+    #[test]
+    fn ten_thousand_are_held_and_the_one_used_longest_ago_makes_room() {
+        let cache = holding(MAX_HELD);
+        assert!(cache.take_dropped().is_empty());
+        assert!(is_held(&cache, 1, 1), "used now, so 2 is the oldest");
+        for version in [MAX_HELD + 1, MAX_HELD + 2] {
+            assert!(cache.keep_key(cache.epoch(), &place(version), &key(), at(1)));
+        }
+        assert_eq!(cache.take_dropped(), [Dropped { cause: "capacity", keys: 1 }; 2]);
+        let held = [1, 2, 3, 4, MAX_HELD, MAX_HELD + 2].map(|version| is_held(&cache, version, 1));
+        assert_eq!(held, [true, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn what_expires_is_dropped_and_told_asked_for_or_not() {
+        let expired = |keys| [Dropped { cause: "expired", keys }];
+        let cache = holding(3);
+        assert!(matches!(cache.look(&place(1), at(900)), Look::Unknown));
+        assert_eq!(cache.take_dropped(), expired(1), "looked at");
+        cache.sweep(at(900));
+        assert_eq!(cache.take_dropped(), expired(2), "swept");
+        cache.sweep(at(900));
+        assert!(cache.take_dropped().is_empty());
+
+        let cache = holding(3);
+        cache.look(&place(0), at(900));
+        assert!(cache.keep_key(cache.epoch(), &place(4), &key(), at(900)));
+        assert_eq!(cache.take_dropped(), expired(3), "a load sweeps");
+        cache.sweep(at(1_799));
+        assert!(cache.take_dropped().is_empty(), "a second too young");
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_and_a_version_that_is_gone_are_told() {
+        let cache = holding(2);
+        cache.look(&place(1), at(0) - Duration::from_secs(2));
+        assert_eq!(cache.take_dropped(), [Dropped { cause: "clock_went_back", keys: 2 }]);
+
+        let cache = holding(2);
+        let stopped = Stopped::new(crate::StoppedState::Destroyed, crate::StoppedBy::Tenant);
+        cache.follow_destroyed(&place(1), &stopped);
+        cache.follow_destroyed(&place(1), &stopped);
+        assert_eq!(cache.take_dropped(), [Dropped { cause: "key_destroyed", keys: 1 }]);
+        assert!(!is_held(&cache, 1, 0) && is_held(&cache, 2, 0));
+    }
 }

@@ -152,6 +152,29 @@ fn threads_that_miss_at_once_make_one_call() {
 }
 
 #[test]
+fn ten_thousand_misses_on_many_threads_make_one_call() {
+    const THREADS: usize = 16;
+    let world = World::new();
+    let (kms, keys) = gated(&world);
+    let all_wait = std::sync::Barrier::new(THREADS + 1);
+    let got: usize = std::thread::scope(|scope| {
+        let threads = [(); THREADS].map(|()| {
+            scope.spawn(|| {
+                let mut loads: Vec<Load<'_>> = (0..10_000 / THREADS).map(|_| load(&keys, 0)).collect();
+                // One of them all drives the load; it waits at the gate like the others.
+                assert!(loads.iter_mut().all(|load| poll(load).is_pending()));
+                all_wait.wait();
+                loads.into_iter().map(|load| pollster::block_on(load).unwrap()).filter(|key| key.version() == 1).count()
+            })
+        });
+        all_wait.wait();
+        kms.open();
+        threads.map(|thread| thread.join().unwrap()).iter().sum()
+    });
+    assert_eq!((got, world.kms.calls()), (10_000, 1));
+}
+
+#[test]
 fn waiters_share_a_refusal_too() {
     for (fault, code) in [(Fault::Disabled, "key_disabled"), (Fault::Unavailable, "kms_unavailable")] {
         let world = World::new();
