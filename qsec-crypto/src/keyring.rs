@@ -34,16 +34,18 @@ use cache::{Cache, DEFAULT_BOUND, Epoch, HARD_LIFE, Left, Look, MAX_BOUND, Place
 pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, WrappingDescription};
 pub use error::KeyError;
 use flight::Flights;
-use guard::Guard;
+pub(crate) use guard::{Asked, Guard, TOTAL, WrappedKey};
 pub use lifecycle::Rotation;
 pub use migration::Migration;
 use providers::Providers;
+pub(crate) use record::KmsKey;
 use record::VersionRecord;
 pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
 use records::Snapshot;
 pub use rewrap::Rewrap;
 pub use timer::Timer;
+pub(crate) use timer::within;
 use wrapping::Unwrapped;
 
 /// How often a load that was overtaken by a change begins again before the caller is told.

@@ -26,12 +26,16 @@ fn a_token_conforms() {
     pollster::block_on(async {
         let kms = token.open().await;
         let report = conformance::run(&kms, at(0)).await;
-        println!("{report}");
-        let not_run: Vec<u8> = report.not_run().map(|row| row.number).collect();
-        assert_eq!(not_run, [2, 14, 15, 16, 18], "{report}");
-        let rest = report.rows().iter().filter(|row| !not_run.contains(&row.number));
-        assert!(rest.clone().all(|row| row.outcome == Outcome::Passed), "{report}");
-        assert_eq!(rest.count() + not_run.len(), 21);
+        println!("pkcs11\n{report}");
+        let numbers = |outcome: fn(&Outcome) -> bool| -> Vec<u8> {
+            report.rows().iter().filter(|row| outcome(&row.outcome)).map(|row| row.number).collect()
+        };
+        // Deterministic; no scheduled deletion, no rotation; a library in the process cannot be made to fail, has no
+        // wire and no proxy; no KMS signs.
+        let not_run = numbers(|outcome| matches!(outcome, Outcome::NotRun(_)));
+        assert_eq!(not_run, [2, 14, 15, 16, 18, 21, 22, 23, 24, 24, 24, 24, 27, 28], "{report}");
+        let passed = numbers(|outcome| *outcome == Outcome::Passed);
+        assert_eq!(passed, [1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 17, 19, 20, 25, 26], "{report}");
         token.remove_keys_of_the_suite();
     });
 }
