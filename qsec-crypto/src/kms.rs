@@ -28,7 +28,8 @@ pub use faulty::{Fault, FaultyKms};
 pub use key_id::{KeyId, KeyIdError, MAX_KEY_ID_BYTES};
 pub(crate) use local::deletion_date;
 pub use local::{
-    LocalKms, MAX_DELETION_DAYS, MIN_DELETION_DAYS, PassphraseParameters, RootKey, RootKeyError, WrappedRootKey,
+    LocalKms, MAX_DELETION_DAYS, MIN_DELETION_DAYS, PassphraseParameters, RootKey, RootKeyError, RootRotation,
+    WrappedRootKey,
 };
 
 /// Most bytes of a wrapped key that a record keeps: the longest `CiphertextBlob` of AWS KMS.

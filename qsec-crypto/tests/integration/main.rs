@@ -14,6 +14,7 @@ mod model;
 mod records;
 mod revocation;
 mod rewrap;
+mod root_rotation;
 mod streams;
 mod tampering;
 mod world;
