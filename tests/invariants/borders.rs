@@ -66,6 +66,32 @@ const BORDERS: &[Border] = &[
         reach: &[Reach::Files],
         reason: "objects and the cursor of a re-encryption, for callers whose objects are files",
     },
+    Border {
+        path: "qsec-crypto/src/kms/conformance/threads.rs",
+        reach: &[Reach::Processes],
+        reason: "a suite for tests: that a KMS may be called by many threads is seen with many threads",
+    },
+    Border {
+        path: "qsec-crypto/src/kms/pkcs11/modules.rs",
+        reach: &[Reach::Processes],
+        reason: "a PKCS#11 module is initialized once for each process, and again in a forked one",
+    },
+    Border {
+        path: "qsec-crypto/src/kms/pkcs11/worker.rs",
+        reach: &[Reach::Processes],
+        reason: "PKCS#11 blocks: a token has a thread of its own, which a fork does not carry along",
+    },
+    Border { path: "qsec-crypto/src/kms/vault.rs", reach: &[Reach::Network], reason: "names the methods of its calls" },
+    Border {
+        path: "qsec-crypto/src/kms/vault/address.rs",
+        reach: &[Reach::Network],
+        reason: "an address is read as the client will read it",
+    },
+    Border {
+        path: "qsec-crypto/src/kms/vault/http.rs",
+        reach: &[Reach::Network],
+        reason: "every call to Vault goes through this one",
+    },
 ];
 
 fn violations(source: &Source) -> Vec<(Reach, Finding)> {

@@ -8,6 +8,7 @@ mod esdk;
 mod localstack;
 mod postgres;
 mod process;
+mod softhsm;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -53,7 +54,7 @@ trait Component: Sync {
     fn stop(&self, running: &Running) -> Result<()>;
 }
 
-const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk, &localstack::LocalStack];
+const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk, &localstack::LocalStack, &softhsm::SoftHsm];
 
 /// A component that was started, as it is written down beside its folder.
 #[derive(Debug, Serialize, Deserialize)]

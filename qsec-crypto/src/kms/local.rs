@@ -12,10 +12,16 @@ use crate::timestamp;
 
 mod record;
 mod root_key;
+mod roots;
+mod rotation;
+mod wrapped_root;
 mod wrapping;
 
 use record::{LocalKey, LocalState, Material, Sealing};
 pub use root_key::{PassphraseParameters, RootKey, RootKeyError};
+use roots::Roots;
+pub use rotation::RootRotation;
+pub use wrapped_root::WrappedRootKey;
 
 /// Fewest days between the order to delete a key and its destruction: what AWS KMS allows at least.
 pub const MIN_DELETION_DAYS: u32 = 7;
@@ -51,7 +57,7 @@ const ID_PREFIX: &str = "local:";
 /// # }).unwrap();
 /// ```
 pub struct LocalKms {
-    sealing: Sealing,
+    roots: Roots,
     store: Arc<dyn LocalKeyStore>,
     /// The newest generation of each row that was seen: an older one has been put back by someone.
     seen: Mutex<HashMap<[u8; 16], u64>>,
@@ -71,7 +77,8 @@ impl LocalKms {
     /// # Errors
     /// [`KmsError::Internal`], which no input causes.
     pub fn over(root: RootKey, store: Arc<dyn LocalKeyStore>) -> Result<Self, KmsError> {
-        Ok(Self { sealing: Sealing::new(&root.into_key())?, store, seen: Mutex::default() })
+        let roots = Roots::new(Sealing::new(&root.into_key())?);
+        Ok(Self { roots, store, seen: Mutex::default() })
     }
 
     /// Makes a key with one material version.
@@ -80,9 +87,16 @@ impl LocalKms {
     /// [`KmsError::Store`] if the store fails.
     pub async fn create_key(&self, now: SystemTime) -> Result<KeyId, KmsError> {
         let id = random()?;
-        let material = vec![self.new_material(&id, 1, now)?];
-        let key =
-            LocalKey { id, state: LocalState::Enabled, created: now, deletion_date: None, material, generation: 1 };
+        let root = self.roots.first()?;
+        let key = LocalKey {
+            id,
+            root: root.root_id().to_owned(),
+            state: LocalState::Enabled,
+            created: now,
+            deletion_date: None,
+            material: vec![new_material(&root, &id, 1, now)?],
+            generation: 1,
+        };
         self.write(&key).await?;
         key_id(&id)
     }
@@ -99,7 +113,8 @@ impl LocalKms {
         }
         let newest = key.material.last().map_or(0, |material| material.version);
         let version = newest.checked_add(1).ok_or(KmsError::Internal { what: "material versions can be counted" })?;
-        key.material.push(self.new_material(&key.id, version, now)?);
+        let material = new_material(self.roots.of(&key)?.as_ref(), &key.id, version, now)?;
+        key.material.push(material);
         self.write_next(key).await?;
         Ok(version)
     }
@@ -172,7 +187,7 @@ impl LocalKms {
     pub async fn destroy_due(&self, now: SystemTime) -> Result<Vec<KeyId>, KmsError> {
         let mut destroyed = Vec::new();
         for row in self.store.list().await? {
-            let key = self.sealing.parse(&row)?;
+            let key = self.roots.parse(&row)?;
             if key.is_due(now) {
                 destroyed.push(key_id(&key.id)?);
                 self.destroy_material(key).await?;
@@ -209,7 +224,7 @@ impl LocalKms {
         if row.id != id {
             return Err(StoreError::Damaged { what: format!("asked for `{key_id}`, got another row") }.into());
         }
-        let key = self.sealing.parse(&row)?;
+        let key = self.roots.parse(&row)?;
         self.not_put_back(&key)?;
         // The wait is over: whoever comes first destroys, so that a clock that goes back cannot bring the key to life.
         if key.is_due(now) { self.destroy_material(key).await } else { Ok(key) }
@@ -233,13 +248,8 @@ impl LocalKms {
     }
 
     async fn write(&self, key: &LocalKey) -> Result<(), KmsError> {
-        let row = self.sealing.encode(key)?;
+        let row = self.roots.of(key)?.encode(key)?;
         Ok(self.store.write(&row).await?)
-    }
-
-    fn new_material(&self, id: &[u8; 16], version: u32, now: SystemTime) -> Result<Material, KmsError> {
-        let blob = self.sealing.seal_material(id, version, &SecretKey::generate()?)?;
-        Ok(Material { version, created: now, blob })
     }
 
     async fn unwrap_bound_to(
@@ -257,7 +267,7 @@ impl LocalKms {
             return Err(KmsError::WrongKey { key_id: key_id.clone() });
         }
         let material = key.material.iter().find(|material| material.version == version).ok_or_else(rejected)?;
-        let material_key = self.sealing.open_material(&key.id, material)?;
+        let material_key = self.roots.of(&key)?.open_material(&key.id, material)?;
         let secret = wrapping::unwrap(&material_key, blob, context).ok_or_else(rejected)?;
         Ok(Unwrapped::new(key_id.clone(), secret))
     }
@@ -279,7 +289,7 @@ impl Kms for LocalKms {
             let local = self.load(key_id, now).await?;
             local.usable()?;
             let newest = local.material.last().ok_or(KmsError::Internal { what: "an enabled key has material" })?;
-            let material_key = self.sealing.open_material(&local.id, newest)?;
+            let material_key = self.roots.of(&local)?.open_material(&local.id, newest)?;
             let blob = wrapping::wrap(&material_key, &random()?, &local.id, newest.version, key, &context.encode())?;
             Ok(Wrapped::new(key_id.clone(), blob))
         })
@@ -384,6 +394,11 @@ impl fmt::Debug for LocalKms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalKms").field("store", &self.store).finish_non_exhaustive()
     }
+}
+
+fn new_material(root: &Sealing, id: &[u8; 16], version: u32, now: SystemTime) -> Result<Material, KmsError> {
+    let blob = root.seal_material(id, version, &SecretKey::generate()?)?;
+    Ok(Material { version, created: now, blob })
 }
 
 fn key_id(id: &[u8; 16]) -> Result<KeyId, KmsError> {

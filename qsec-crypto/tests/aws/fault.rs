@@ -17,6 +17,8 @@ pub(crate) enum Answer {
     WithHeader(u16, Value, &'static str),
     /// These bytes and then the end.
     Raw(Vec<u8>),
+    /// What comes of the request.
+    Made(fn(&Asked) -> Vec<u8>),
     /// The connection is closed.
     Close,
     /// The connection is held, and nothing comes.
@@ -97,6 +99,11 @@ impl Server {
         std::mem::take(&mut self.script.lock().unwrap().asked)
     }
 
+    /// What was asked last.
+    pub(crate) fn last(&self) -> Option<Asked> {
+        self.script.lock().unwrap().asked.last().cloned()
+    }
+
     /// The actions of it.
     pub(crate) fn actions(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.action).collect()
@@ -118,9 +125,10 @@ fn serve(listener: &TcpListener, upstream: Option<SocketAddr>, script: &Mutex<Sc
             return;
         }
         let Some((head, body)) = read_message(&stream) else { continue };
+        let asked = asked(&head, &body);
         let answer = {
             let mut script = script.lock().unwrap();
-            script.asked.push(asked(&head, &body));
+            script.asked.push(asked.clone());
             let always = script.always.clone();
             script.next.pop_front().or(always).unwrap_or(Answer::Forward)
         };
@@ -131,6 +139,7 @@ fn serve(listener: &TcpListener, upstream: Option<SocketAddr>, script: &Mutex<Sc
                 stream.write_all(&response(status, &body.to_string(), &format!("{header}\r\n")))
             }
             Answer::Raw(bytes) => stream.write_all(&bytes),
+            Answer::Made(make) => stream.write_all(&make(&asked)),
             Answer::Close => Ok(()),
             Answer::Hang => {
                 held.push(stream);

@@ -18,6 +18,7 @@ mod records;
 mod reencryption;
 mod revocation;
 mod rewrap;
+mod root_rotation;
 mod shred;
 mod streams;
 mod tampering;

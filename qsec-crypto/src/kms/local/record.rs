@@ -4,6 +4,7 @@
 //! from the root, and the whole row carries a MAC by another: who can write the database can neither read a key nor
 //! turn a disabled one back on.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -39,6 +40,8 @@ pub(super) enum LocalState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LocalKey {
     pub(super) id: [u8; 16],
+    /// The id of the root that its row is under.
+    pub(super) root: String,
     pub(super) state: LocalState,
     pub(super) created: SystemTime,
     pub(super) deletion_date: Option<SystemTime>,
@@ -137,24 +140,21 @@ impl Sealing {
         key.ok_or(KmsError::Internal { what: "material in an authentic row opens" })
     }
 
+    /// Tells roots apart.
+    pub(super) fn root_id(&self) -> &str {
+        &self.root_id
+    }
+
     pub(super) fn encode(&self, key: &LocalKey) -> Result<LocalKeyRow, KmsError> {
-        let mut body = self.unsigned_body(key)?;
+        let mut body = unsigned_body(key)?;
         let mac = hmac::sign(&self.mac_key(), &json(&body)?);
         body.mac = Some(STANDARD_NO_PAD.encode(mac));
         Ok(LocalKeyRow { id: key.id, generation: key.generation, body: json(&body)? })
     }
 
-    /// Reads a row and believes it only if its MAC is right and it is spelled as we spell it.
-    pub(super) fn parse(&self, row: &LocalKeyRow) -> Result<LocalKey, KmsError> {
-        let damaged = |what| KmsError::Store(StoreError::Damaged { what: format!("internal KMS key: {what}") });
-        if row.body.len() > MAX_ROW_BYTES {
-            return Err(damaged("the row is too long"));
-        }
-        let mut body: Body = serde_json::from_slice(&row.body).map_err(|_| damaged("the row is no record"))?;
+    /// Believes a row only if its MAC is right and it is spelled as we spell it.
+    fn verify(&self, row: &LocalKeyRow, mut body: Body) -> Result<LocalKey, KmsError> {
         let key_id = super::key_id(&row.id)?;
-        if body.root != self.root_id {
-            return Err(KmsError::WrongRootKey { key_id });
-        }
         let mac = body.mac.take().and_then(|mac| STANDARD_NO_PAD.decode(mac).ok()).unwrap_or_default();
         let forged = || KmsError::RecordForged { key_id: key_id.clone() };
         hmac::verify(&self.mac_key(), &json(&body)?, &mac).map_err(|_| forged())?;
@@ -162,27 +162,43 @@ impl Sealing {
         if (key.id, key.generation) == (row.id, row.generation) { Ok(key) } else { Err(forged()) }
     }
 
-    fn unsigned_body(&self, key: &LocalKey) -> Result<Body, KmsError> {
-        let time = |time| timestamp::encode(time).ok_or(KmsError::Usage { what: "a time beyond year 9999".to_owned() });
-        let material = key.material.iter().map(|material| {
-            let blob = STANDARD_NO_PAD.encode(&material.blob);
-            Ok(MaterialBody { version: material.version, created: time(material.created)?, blob })
-        });
-        Ok(Body {
-            id: format!("{:032x}", u128::from_be_bytes(key.id)),
-            state: key.state,
-            created: time(key.created)?,
-            deletion_date: key.deletion_date.map(time).transpose()?,
-            root: self.root_id.clone(),
-            material: material.collect::<Result<_, KmsError>>()?,
-            generation: key.generation,
-            mac: None,
-        })
-    }
-
     fn mac_key(&self) -> hmac::Key {
         hmac::Key::new(hmac::HMAC_SHA256, self.record_key.expose_secret())
     }
+}
+
+fn unsigned_body(key: &LocalKey) -> Result<Body, KmsError> {
+    let time = |time| timestamp::encode(time).ok_or(KmsError::Usage { what: "a time beyond year 9999".to_owned() });
+    let material = key.material.iter().map(|material| {
+        let blob = STANDARD_NO_PAD.encode(&material.blob);
+        Ok(MaterialBody { version: material.version, created: time(material.created)?, blob })
+    });
+    Ok(Body {
+        id: format!("{:032x}", u128::from_be_bytes(key.id)),
+        state: key.state,
+        created: time(key.created)?,
+        deletion_date: key.deletion_date.map(time).transpose()?,
+        root: key.root.clone(),
+        material: material.collect::<Result<_, KmsError>>()?,
+        generation: key.generation,
+        mac: None,
+    })
+}
+
+/// Reads a row under the root that it names, if that is known.
+pub(super) fn parse(row: &LocalKeyRow, root: impl FnOnce(&str) -> Option<Arc<Sealing>>) -> Result<LocalKey, KmsError> {
+    if row.body.len() > MAX_ROW_BYTES {
+        return Err(damaged("the row is too long"));
+    }
+    let body: Body = serde_json::from_slice(&row.body).map_err(|_| damaged("the row is no record"))?;
+    match root(&body.root) {
+        Some(root) => root.verify(row, body),
+        None => Err(KmsError::WrongRootKey { key_id: super::key_id(&row.id)? }),
+    }
+}
+
+fn damaged(what: &str) -> KmsError {
+    KmsError::Store(StoreError::Damaged { what: format!("internal KMS key: {what}") })
 }
 
 fn json(body: &Body) -> Result<Vec<u8>, KmsError> {
@@ -200,6 +216,7 @@ fn read(body: &Body) -> Option<LocalKey> {
     };
     Some(LocalKey {
         id: u128::from_str_radix(&body.id, 16).ok()?.to_be_bytes(),
+        root: body.root.clone(),
         state: body.state,
         created: timestamp::parse(&body.created)?,
         deletion_date,
@@ -218,10 +235,16 @@ mod tests {
         Sealing::new(&SecretKey::copy_from(&[7; 32])).unwrap()
     }
 
+    fn parse(row: &LocalKeyRow) -> Result<LocalKey, KmsError> {
+        let known = sealing();
+        super::parse(row, |root| (root == known.root_id).then(|| Arc::new(known)))
+    }
+
     fn key() -> LocalKey {
         let blob = sealing().seal_material(&[1; 16], 1, &SecretKey::copy_from(&[9; 32])).unwrap();
         LocalKey {
             id: [1; 16],
+            root: sealing().root_id,
             state: LocalState::PendingDeletion,
             created: UNIX_EPOCH,
             deletion_date: Some(UNIX_EPOCH + Duration::from_hours(168)),
@@ -238,7 +261,7 @@ mod tests {
         let start = "{\"id\":\"01010101010101010101010101010101\",\"state\":\"pending_deletion\",\
                      \"created\":\"1970-01-01T00:00:00Z\",\"deletion_date\":\"1970-01-08T00:00:00Z\",\"root\":\"";
         assert!(text.starts_with(start), "{text}");
-        assert_eq!(sealing().parse(&row).unwrap(), key);
+        assert_eq!(parse(&row).unwrap(), key);
         assert_eq!(sealing().open_material(&[1; 16], &key.material[0]).unwrap().expose_secret(), &[9; 32]);
     }
 
@@ -255,23 +278,24 @@ mod tests {
         ] {
             assert!(text.contains(from));
             let touched = LocalKeyRow { body: text.replace(from, to).into_bytes(), ..row.clone() };
-            let error = sealing().parse(&touched).unwrap_err();
+            let error = parse(&touched).unwrap_err();
             assert_eq!(error.code(), "key_record_forged", "{from} to {to}: {error}");
         }
         for touched in [LocalKeyRow { id: [2; 16], ..row.clone() }, LocalKeyRow { generation: 2, ..row.clone() }] {
-            assert_eq!(sealing().parse(&touched).unwrap_err().code(), "key_record_forged");
+            assert_eq!(parse(&touched).unwrap_err().code(), "key_record_forged");
         }
         for at in 0..row.body.len() {
             let mut body = row.body.clone();
             body[at] ^= 1;
-            assert!(sealing().parse(&LocalKeyRow { body, ..row.clone() }).is_err(), "byte {at}");
+            assert!(parse(&LocalKeyRow { body, ..row.clone() }).is_err(), "byte {at}");
         }
     }
 
     #[test]
     fn rows_of_another_root_key_are_told_apart_from_forged_ones() {
-        let row = Sealing::new(&SecretKey::copy_from(&[8; 32])).unwrap().encode(&key()).unwrap();
-        let error = sealing().parse(&row).unwrap_err();
+        let other = Sealing::new(&SecretKey::copy_from(&[8; 32])).unwrap();
+        let row = other.encode(&LocalKey { root: other.root_id.clone(), ..key() }).unwrap();
+        let error = parse(&row).unwrap_err();
         assert!(matches!(error, KmsError::WrongRootKey { .. }), "{error}");
     }
 
