@@ -78,6 +78,11 @@
 //! | feature | adds |
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
+//! | `aws-lc-rs` | no API: AES-256-GCM by AWS-LC in place of ring |
+//! | `aes-gcm` | no API: AES-256-GCM in portable Rust in place of ring; slower |
+//!
+//! With both back ends on, `aws-lc-rs` is taken. All make the same bytes and open each other's. Derivation of keys,
+//! randomness and signatures stay with ring whatever is chosen.
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 
@@ -96,6 +101,7 @@
     )
 )]
 
+mod backend;
 mod cobblestone;
 pub mod conformance;
 mod context;

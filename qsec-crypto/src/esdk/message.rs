@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::body::{self, BodyKey};
 use super::header::MessageHeader;
 use super::{EsdkOpener, MAX_SIGNED_BYTES, MessageContext, signature};
+use crate::backend::Chosen;
 use crate::error::OpenError;
 use crate::observer::Observer;
 use crate::refusal::{Refusal, Reporter};
@@ -125,7 +126,7 @@ pub(super) fn open(
 ) -> Result<Vec<u8>, OpenError> {
     let header = MessageHeader::read(&mut &*sealed)?;
     let opened = unwrap(&header).and_then(|data_key| {
-        let key = BodyKey::check(&header, &data_key, demanded)?;
+        let key = BodyKey::<Chosen>::check(&header, &data_key, demanded)?;
         let body = if header.suite().is_signed() {
             signature::verified_body(&header, sealed)?
         } else {
