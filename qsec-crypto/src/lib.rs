@@ -43,6 +43,8 @@
 //! | to | use |
 //! |---|---|
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
+//! | do so on several threads | [`Threads`] |
+//! | end streams of a stopped key | [`Clock`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
 //! | move a tenant to other KMS keys, or to another provider | [`Keyring::rewrap`], [`Keyring::change_provider`] |
 //! | do without KMS and store | [`RawKey`] |
@@ -66,6 +68,8 @@
 //!   to it, unless it is a compact one.
 //! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
+//!   A stream that runs goes on to its end, and with a [`Clock`] at most until it is 15 minutes old. It learns of the stop
+//!   as every key that is out does: when somebody asks the [`Keyring`], so do that while a stream runs that long.
 //! - **A KMS is called with care**: one call for all who miss a key at once, and a breaker for a KMS that fails. Time limits
 //!   and retries need a clock that can wake: hand one in with [`Keyring::with_timer`], or a KMS that hangs holds its callers.
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
@@ -118,6 +122,7 @@ pub mod kms;
 mod memory;
 mod observer;
 mod opener;
+mod parallel;
 mod raw_key;
 mod refusal;
 mod sealer;
@@ -143,12 +148,14 @@ pub use keyring::{
 pub use memory::MemoryStore;
 pub use observer::{Event, Observer};
 pub use opener::Opener;
+pub use parallel::{MAX_THREADS, Threads, ThreadsError};
 pub use raw_key::RawKey;
 pub use sealer::Sealer;
 pub use secret::{RandomError, Secret, SecretKey};
 pub use seek::SeekOpener;
 pub use stopped::{Stopped, StoppedBy, StoppedState};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
+pub use stream::{Clock, MAX_STREAM_LIFETIME};
 pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};
 pub use tenant_key::TenantKey;
 pub use xaes::MAX_COMPACT_BYTES;

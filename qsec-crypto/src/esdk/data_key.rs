@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use super::body::{self, BodyKey, FINAL_PREFIX_BYTES, FRAME_PREFIX_BYTES, Kind, MAX_FRAMES};
 use super::header::{AWS_KMS, EsdkSuite, FRAMED, TAG_BYTES, VERSION, WrappedKey};
@@ -11,6 +12,7 @@ use crate::error::SealError;
 use crate::kdf::Broken;
 use crate::kms::{KeyId, MAX_BLOB_BYTES};
 use crate::secret::{RandomError, SecretKey, random};
+use crate::stream::Lifetime;
 
 /// Whatever AWS KMS answers can be read back.
 const _: () = assert!(MAX_BLOB_BYTES <= MAX_DATA_KEY_BYTES);
@@ -135,8 +137,17 @@ impl DataKey {
     /// # Errors
     /// As [`Self::seal`]; [`SealError::Write`] if the writer fails.
     pub fn sealer<W: Write>(self, writer: W, frame_length: FrameLength) -> Result<EsdkSealer<W>, SealError> {
+        self.sealer_for(writer, frame_length, Lifetime::unlimited(Arc::new(())))
+    }
+
+    pub(super) fn sealer_for<W: Write>(
+        self,
+        writer: W,
+        frame_length: FrameLength,
+        lifetime: Lifetime,
+    ) -> Result<EsdkSealer<W>, SealError> {
         let (key, header) = self.begin(&random()?, frame_length, 0)?;
-        EsdkSealer::start(writer, key, &header, frame_length)
+        EsdkSealer::start(writer, key, &header, frame_length, lifetime)
     }
 
     /// The key of the message, and its header with the tag and with room for the body. This is the only place where a

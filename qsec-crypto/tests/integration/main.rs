@@ -8,6 +8,7 @@ mod conformance;
 mod esdk;
 mod flight;
 mod keyring;
+mod lifetime;
 mod local_kms;
 mod migration;
 mod model;
