@@ -82,6 +82,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
+//! | `async-io` | `AsyncSealer` and `AsyncOpener`: streams over the traits of `futures-io` |
 //! | `aws-lc-rs` | no API: AES-256-GCM by AWS-LC in place of ring |
 //! | `aes-gcm` | no API: AES-256-GCM in portable Rust in place of ring; slower |
 //!
@@ -105,6 +106,8 @@
     )
 )]
 
+#[cfg(feature = "async-io")]
+mod asynchronous;
 mod backend;
 mod cobblestone;
 pub mod conformance;
@@ -136,6 +139,8 @@ mod tenant_key;
 mod timestamp;
 mod xaes;
 
+#[cfg(feature = "async-io")]
+pub use asynchronous::{AsyncOpener, AsyncSealer};
 pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
 pub use error::{OpenError, SealError};
 pub use header::Suite;

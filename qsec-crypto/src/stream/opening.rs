@@ -122,7 +122,7 @@ impl Opening {
 
     /// So many have been put there.
     pub(crate) fn came(&mut self, bytes: usize) {
-        self.filled = self.filled.saturating_add(bytes);
+        self.filled = self.filled.saturating_add(bytes).min(self.buffer.len());
     }
 
     /// Opens what has come: a full buffer, or what there was before the end of the reader.

@@ -79,6 +79,12 @@ impl Sealing {
         self.seal()
     }
 
+    /// What was sealed last.
+    #[cfg(feature = "async-io")]
+    pub(crate) fn sealed(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Room for the next chunks: what was sealed has been written.
     pub(crate) fn clear(&mut self) {
         self.buffer.clear();

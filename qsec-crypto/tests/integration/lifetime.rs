@@ -154,3 +154,25 @@ fn streams_of_the_interchange_format_end_too() {
     }
     assert_eq!(sealer.finish().unwrap_err().code(), "key_disabled");
 }
+
+#[cfg(feature = "async-io")]
+#[test]
+fn streams_of_tasks_end_too() {
+    let (world, clock) = (World::new(), Hands::new());
+    let key = current(&world);
+    let sealed = key.seal(&vec![1; 4 * CHUNK], &Context::empty()).unwrap();
+    let mut opener = key.async_opener(sealed.as_slice(), &Context::empty()).unwrap().with_clock(clock.clone());
+    let mut sealer = key.async_sealer(Vec::new(), &Context::empty()).unwrap().with_clock(clock.clone());
+    pollster::block_on(async {
+        sealer.write_all(&[1; CHUNK]).await.unwrap();
+        assert!(opener.next_chunk().await.unwrap().is_some());
+        disable(&world);
+        clock.set_age(MAX_STREAM_LIFETIME);
+        for _ in 0..2 {
+            assert_eq!(sealer.write_all(&[1; CHUNK]).await.unwrap_err().code(), "key_disabled");
+            assert_eq!(opener.next_chunk().await.unwrap_err().code(), "key_disabled");
+        }
+        assert_eq!(sealer.finish().await.unwrap_err().code(), "key_disabled");
+        assert_eq!(key.async_opener(sealed.as_slice(), &Context::empty()).unwrap_err().code(), "key_disabled");
+    });
+}

@@ -1,5 +1,7 @@
 //! The crate from outside, as its users see it.
 
+#[cfg(feature = "async-io")]
+mod asynchronous;
 mod cache;
 mod clock;
 mod compact;
