@@ -18,5 +18,6 @@ mod records;
 mod revocation;
 mod rewrap;
 mod streams;
+mod sweep;
 mod tampering;
 mod world;
