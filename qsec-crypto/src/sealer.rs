@@ -29,6 +29,16 @@ use crate::stream::{Clock, Sealing};
 /// assert_eq!(key.open(&sealed, &Context::empty())?, b"4,200 EUR");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// After the end there is no sealer to write to:
+///
+/// ```compile_fail,E0382
+/// # use std::io::Write;
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let mut sealer = key.sealer(Vec::new(), &qsec_crypto::Context::empty()).unwrap();
+/// let sealed = sealer.finish();
+/// sealer.write_all(b"more").unwrap();
+/// ```
 #[must_use = "a sealed stream has no end, and does not open, until `finish` is called"]
 pub struct Sealer<W: Write> {
     writer: W,

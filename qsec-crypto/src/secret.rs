@@ -100,8 +100,26 @@ impl ZeroizeOnDrop for Secret {}
 /// # Ok::<(), qsec_crypto::RandomError>(())
 /// ```
 ///
+/// It cannot be copied, compared with `==`, printed, taken for its bytes, or written into a document by accident:
+///
 /// ```compile_fail,E0599
 /// let copy = qsec_crypto::SecretKey::copy_from(&[7; 32]).clone();
+/// ```
+/// ```compile_fail,E0369
+/// let (a, b) = (qsec_crypto::SecretKey::copy_from(&[7; 32]), qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// assert!(a == b);
+/// ```
+/// ```compile_fail,E0277
+/// println!("{}", qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// ```
+/// ```compile_fail,E0614
+/// let bytes = *qsec_crypto::SecretKey::copy_from(&[7; 32]);
+/// ```
+/// ```compile_fail,E0277
+/// let text = serde_json::to_string(&qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// ```
+/// ```compile_fail,E0616
+/// let bytes = &qsec_crypto::SecretKey::copy_from(&[7; 32]).bytes;
 /// ```
 pub struct SecretKey {
     bytes: Box<[u8; 32]>,

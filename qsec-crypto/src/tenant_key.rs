@@ -40,6 +40,34 @@ use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 /// assert!(key.open(&sealed, &Context::from([("table", "orders"), ("row", "18")])).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// There is no opening without a context, no key without a version, no tenant that is mere text, and nobody outside the
+/// keyring makes one up:
+///
+/// ```compile_fail,E0061
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let opened = key.open(b"sealed");
+/// ```
+/// ```compile_fail,E0599
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let sealed = raw.seal(b"plain", &qsec_crypto::Context::empty());
+/// ```
+/// ```compile_fail,E0308
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let key = raw.for_tenant("acme");
+/// ```
+/// ```compile_fail,E0308
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let key = raw.for_tenant(qsec_crypto::Purpose::data());           // what it is for is not whose it is
+/// ```
+/// ```compile_fail,E0308
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let sealed = key.seal(&qsec_crypto::Context::empty(), b"plain");  // swapped
+/// ```
+/// ```compile_fail,E0369
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// assert!(key == key.clone());
+/// ```
 #[derive(Clone)]
 pub struct TenantKey {
     name: Arc<KeyName>,

@@ -14,6 +14,7 @@ mod lifetime;
 mod local_kms;
 mod migration;
 mod model;
+mod processes;
 mod records;
 mod revocation;
 mod rewrap;
