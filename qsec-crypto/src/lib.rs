@@ -83,6 +83,7 @@
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //! | `async-io` | `AsyncSealer` and `AsyncOpener`: streams over the traits of `futures-io` |
+//! | `locked-memory` | keys ([`SecretKey`]) in pages that are never swapped out, if the system lets us, and `is_locked` to ask; what ring makes of a key is not in them |
 //! | `aws-lc-rs` | no API: AES-256-GCM by AWS-LC in place of ring |
 //! | `aes-gcm` | no API: AES-256-GCM in portable Rust in place of ring; slower |
 //!
