@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use qsec_crypto::{Context, RawKey, SecretKey, TenantKey};
+use qsec_crypto::{Context, RawKey, SecretKey, TenantKey, Threads};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
 
 const SIZES: [(&str, usize); 3] = [("1KiB", 1 << 10), ("64KiB", 64 << 10), ("1MiB", 1 << 20)];
@@ -81,6 +81,26 @@ fn open(criterion: &mut Criterion) {
     }
 }
 
+/// One large message on one thread and on two.
+fn parallel(criterion: &mut Criterion) {
+    let (key, context, plaintext) = (key(), Context::from([("table", "orders")]), vec![0x5A; 64 << 20]);
+    let (two, sealed) = (Threads::new(2).unwrap(), key.seal(&plaintext, &context).unwrap());
+    let mut group = criterion.benchmark_group("parallel");
+    group.throughput(Throughput::Bytes(64 << 20)).sample_size(10);
+    group.bench_function(BenchmarkId::new("seal-64MiB", "one-thread"), |bencher| {
+        bencher.iter(|| key.seal(black_box(&plaintext), &context).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("seal-64MiB", "two-threads"), |bencher| {
+        bencher.iter(|| key.seal_parallel(black_box(&plaintext), &context, two).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("open-64MiB", "one-thread"), |bencher| {
+        bencher.iter(|| key.open(black_box(&sealed), &context).unwrap());
+    });
+    group.bench_function(BenchmarkId::new("open-64MiB", "two-threads"), |bencher| {
+        bencher.iter(|| key.open_parallel(black_box(&sealed), &context, two).unwrap());
+    });
+}
+
 /// The other formats at 1 KiB, beside the same AES-256-GCM alone.
 #[cfg(feature = "esdk")]
 fn esdk(criterion: &mut Criterion) {
@@ -126,5 +146,5 @@ fn compact(criterion: &mut Criterion) {
 #[cfg(not(feature = "esdk"))]
 fn esdk(_: &mut Criterion) {}
 
-criterion_group!(benches, seal, open, compact, esdk);
+criterion_group!(benches, seal, open, parallel, compact, esdk);
 criterion_main!(benches);

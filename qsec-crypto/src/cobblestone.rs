@@ -5,10 +5,10 @@
 
 #![deny(clippy::arithmetic_side_effects)]
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::backend::{Aead, Chosen, NONCE_BYTES};
 use crate::kdf::{Broken, ExpandKey};
 use crate::refusal::Refusal;
 
@@ -39,12 +39,12 @@ impl From<Broken> for SealRefusal {
 
 /// Key and base nonce of one message. Chunks are numbered from 0; that a number is a `u32` is the format's own cap of
 /// 2³² chunks, far below the 2³⁸ of the specification.
-pub(crate) struct MessageKey {
-    aead: LessSafeKey,
-    base: [u8; NONCE_LEN],
+pub(crate) struct MessageKey<A = Chosen> {
+    aead: A,
+    base: [u8; NONCE_BYTES],
 }
 
-impl MessageKey {
+impl<A: Aead> MessageKey<A> {
     /// Derives key, base nonce and commitment of a message from its salt and all that it is bound to.
     pub(crate) fn derive(
         key: &ExpandKey,
@@ -52,13 +52,12 @@ impl MessageKey {
         binding: &Binding<'_>,
     ) -> Result<(Self, [u8; COMMITMENT_BYTES]), Broken> {
         let [first, second, third] = *binding;
-        let mut okm = Zeroizing::new([0; 32 + NONCE_LEN + COMMITMENT_BYTES]);
+        let mut okm = Zeroizing::new([0; 32 + NONCE_BYTES + COMMITMENT_BYTES]);
         key.expand(&[LABEL, salt, first, second, third], okm.as_mut_slice())?;
         let (key, rest) = okm.split_first_chunk::<32>().ok_or(Broken)?;
         let (base, rest) = rest.split_first_chunk().ok_or(Broken)?;
         let commitment = rest.first_chunk().ok_or(Broken)?;
-        let aead = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(|_| Broken)?);
-        Ok((Self { aead, base: *base }, *commitment))
+        Ok((Self { aead: A::new(key)?, base: *base }, *commitment))
     }
 
     /// Derives the key of a message that someone else sent: it is used only if the commitment is the one derived.
@@ -76,28 +75,25 @@ impl MessageKey {
     }
 
     /// "The nonce is the base nonce XOR the chunk counter as a 96-bit big-endian integer."
-    fn nonce(&self, index: u32) -> Nonce {
+    fn nonce(&self, index: u32) -> [u8; NONCE_BYTES] {
         let mut nonce = self.base;
         for (byte, counter) in nonce.iter_mut().rev().zip(index.to_be_bytes().iter().rev()) {
             *byte ^= counter;
         }
-        Nonce::assume_unique_for_key(nonce)
+        nonce
     }
 
     /// Seals a chunk in place and returns its tag.
     pub(crate) fn seal_chunk(&self, index: u32, chunk: &mut [u8]) -> Result<[u8; TAG_BYTES], Broken> {
-        let tag = self.aead.seal_in_place_separate_tag(self.nonce(index), Aad::empty(), chunk).map_err(|_| Broken)?;
-        tag.as_ref().try_into().map_err(|_| Broken)
+        self.aead.seal(self.nonce(index), &[], chunk)
     }
 
     /// Opens a chunk in place. If the tag is wrong the chunk holds no plaintext afterwards.
     pub(crate) fn open_chunk(&self, index: u32, chunk: &mut [u8], tag: [u8; TAG_BYTES]) -> Result<(), Refusal> {
-        let (nonce, tag) = (self.nonce(index), Tag::from(tag));
-        if self.aead.open_in_place_separate_tag(nonce, Aad::empty(), tag, chunk, 0..).is_err() {
+        self.aead.open(self.nonce(index), &[], chunk, tag).map_err(|_| {
             chunk.zeroize();
-            return Err(Refusal::Chunk);
-        }
-        Ok(())
+            Refusal::Chunk
+        })
     }
 }
 
@@ -109,7 +105,17 @@ pub(crate) fn seal(
     binding: &Binding<'_>,
     plaintext: &[u8],
 ) -> Result<Vec<u8>, SealRefusal> {
-    let (message_key, commitment) = MessageKey::derive(key, salt, binding)?;
+    seal_by::<Chosen>(key, salt, header, binding, plaintext)
+}
+
+pub(crate) fn seal_by<A: Aead>(
+    key: &ExpandKey,
+    salt: &[u8; SALT_BYTES],
+    header: &[u8],
+    binding: &Binding<'_>,
+    plaintext: &[u8],
+) -> Result<Vec<u8>, SealRefusal> {
+    let (message_key, commitment) = MessageKey::<A>::derive(key, salt, binding)?;
     let body = layout::body_len(plaintext.len()).ok_or(SealRefusal::TooLong)?;
     let length = header.len().checked_add(PREFIX_BYTES).and_then(|length| length.checked_add(body));
     let mut sealed = Vec::with_capacity(length.ok_or(SealRefusal::TooLong)?);
@@ -132,15 +138,19 @@ pub(crate) fn seal(
 
 /// Opens a whole message, without its header.
 pub(crate) fn open(key: &ExpandKey, binding: &Binding<'_>, message: &[u8]) -> Result<Vec<u8>, Refusal> {
+    open_by::<Chosen>(key, binding, message)
+}
+
+pub(crate) fn open_by<A: Aead>(key: &ExpandKey, binding: &Binding<'_>, message: &[u8]) -> Result<Vec<u8>, Refusal> {
     let (prefix, body) = message.split_first_chunk().ok_or(Refusal::Prefix)?;
-    let message_key = MessageKey::check(key, prefix, binding)?;
+    let message_key = MessageKey::<A>::check(key, prefix, binding)?;
     let length = layout::opened_len(body.len()).ok_or(Refusal::End)?;
     let mut plaintext = Vec::with_capacity(length);
     open_chunks(&message_key, body, &mut plaintext).inspect_err(|_| plaintext.zeroize())?;
     Ok(plaintext)
 }
 
-fn open_chunks(key: &MessageKey, body: &[u8], plaintext: &mut Vec<u8>) -> Result<(), Refusal> {
+fn open_chunks<A: Aead>(key: &MessageKey<A>, body: &[u8], plaintext: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut indices = 0..=u32::MAX;
     for chunk in body.chunks(layout::SEALED_CHUNK_BYTES) {
         let index = indices.next().ok_or(Refusal::End)?;
@@ -184,8 +194,8 @@ mod tests {
 
     #[test]
     fn chunk_counter_reaches_the_low_bytes_of_the_nonce_only() {
-        let (key, _) = MessageKey::derive(&key(), &SALT, &BINDING).unwrap();
-        let nonce = |index| *key.nonce(index).as_ref();
+        let (key, _) = MessageKey::<Chosen>::derive(&key(), &SALT, &BINDING).unwrap();
+        let nonce = |index| key.nonce(index);
         assert_eq!(nonce(0), key.base);
         let differs: Vec<usize> = (0..12).filter(|&i| nonce(u32::MAX)[i] != key.base[i]).collect();
         assert_eq!(differs, [8, 9, 10, 11]);

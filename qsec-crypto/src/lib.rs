@@ -43,6 +43,8 @@
 //! | to | use |
 //! |---|---|
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
+//! | do so on several threads | [`Threads`] |
+//! | end streams of a stopped key | [`Clock`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
 //! | move a tenant to other KMS keys, or to another provider | [`Keyring::rewrap`], [`Keyring::change_provider`] |
 //! | say which KMS keys a tenant's keys may be under | [`KeyPolicy`], [`Keyring::set_policy`] |
@@ -70,6 +72,8 @@
 //!   to it, unless it is a compact one.
 //! - **Stops hold.** Disabling, ordering deletion and destroying refuse every new call on this node when the verb returns,
 //!   also on keys that are out; on other nodes within 5 s; a stop at the KMS within the revocation bound (60 s, 0 to 300).
+//!   A stream that runs goes on to its end, and with a [`Clock`] at most until it is 15 minutes old. It learns of the stop
+//!   as every key that is out does: when somebody asks the [`Keyring`], so do that while a stream runs that long.
 //! - **A KMS is called with care**: one call for all who miss a key at once, and a breaker for a KMS that fails. Time limits
 //!   and retries need a clock that can wake: hand one in with [`Keyring::with_timer`], or a KMS that hangs holds its callers.
 //! - **The store is not trusted** with anything but keeping rows: records are authenticated, complete, and never older
@@ -85,6 +89,13 @@
 //! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
 //! | `pkcs11` | module `kms::pkcs11`: keys on a PKCS#11 token |
 //! | `vault` | module `kms::vault`: keys in Vault's transit engine; its calls run on tokio |
+//! | `async-io` | `AsyncSealer` and `AsyncOpener`: streams over the traits of `futures-io` |
+//! | `locked-memory` | keys ([`SecretKey`]) in pages that are never swapped out, if the system lets us, and `is_locked` to ask; what ring makes of a key is not in them |
+//! | `aws-lc-rs` | no API: AES-256-GCM by AWS-LC in place of ring |
+//! | `aes-gcm` | no API: AES-256-GCM in portable Rust in place of ring; slower |
+//!
+//! With both back ends on, `aws-lc-rs` is taken. All make the same bytes and open each other's. Derivation of keys,
+//! randomness and signatures stay with ring whatever is chosen.
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 
@@ -103,6 +114,9 @@
     )
 )]
 
+#[cfg(feature = "async-io")]
+mod asynchronous;
+mod backend;
 mod cobblestone;
 pub mod conformance;
 mod context;
@@ -120,6 +134,7 @@ pub mod manual;
 mod memory;
 mod observer;
 mod opener;
+mod parallel;
 mod raw_key;
 pub mod reencryption;
 mod refusal;
@@ -134,6 +149,8 @@ mod tenant_key;
 mod timestamp;
 mod xaes;
 
+#[cfg(feature = "async-io")]
+pub use asynchronous::{AsyncOpener, AsyncSealer};
 pub use context::{Context, ContextError, MAX_CONTEXT_BYTES, MAX_CONTEXT_PAIRS};
 pub use error::{OpenError, SealError};
 pub use header::Suite;
@@ -147,12 +164,14 @@ pub use keyring::{
 pub use memory::MemoryStore;
 pub use observer::{Event, Observer};
 pub use opener::Opener;
+pub use parallel::{MAX_THREADS, Threads, ThreadsError};
 pub use raw_key::RawKey;
 pub use sealer::Sealer;
 pub use secret::{RandomError, Secret, SecretKey};
 pub use seek::SeekOpener;
 pub use stopped::{Stopped, StoppedBy, StoppedState};
 pub use store::{KeyRow, KeyStore, LocalKeyRow, LocalKeyStore, StoreError};
+pub use stream::{Clock, MAX_STREAM_LIFETIME};
 pub use tenant::{MAX_NAME_BYTES, NameError, Purpose, TenantId};
 pub use tenant_key::TenantKey;
 pub use xaes::MAX_COMPACT_BYTES;

@@ -4,13 +4,11 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
-
-use crate::cobblestone::MessageKey;
-use crate::cobblestone::layout::{SEALED_CHUNK_BYTES, TAG_BYTES};
 use crate::error::OpenError;
-use crate::refusal::{Refusal, Reporter};
+use crate::parallel::Threads;
+use crate::stream::{Clock, Opening};
 
 /// Opens what it reads from another reader, chunk by chunk. Made by [`TenantKey::opener`](crate::TenantKey::opener).
 ///
@@ -40,122 +38,84 @@ use crate::refusal::{Refusal, Reporter};
 /// # use qsec_crypto::{Context, RawKey, SecretKey};
 /// # let key = RawKey::new(SecretKey::generate().unwrap()).at_version(0).unwrap();
 /// let opener = key.opener(&b"sealed"[..], &Context::empty()).unwrap();
-/// let unverified = &opener.chunk;
+/// let unverified = &opener.chunks;
 /// ```
 pub struct Opener<R: Read> {
     reader: R,
-    key: MessageKey,
-    next: Option<u32>,
-    /// Room for one sealed chunk: sealed up to `filled` while it is read, then plaintext up to `plaintext`.
-    chunk: Zeroizing<Vec<u8>>,
-    filled: usize,
-    plaintext: usize,
-    given: usize,
-    state: State,
-    reporter: Reporter,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Reading,
-    Ended,
-    Failed,
+    chunks: Opening,
 }
 
 impl<R: Read> Opener<R> {
-    pub(crate) fn start(reader: R, key: MessageKey, reporter: Reporter) -> Self {
-        Self {
-            reader,
-            key,
-            next: Some(0),
-            chunk: Zeroizing::new(vec![0; SEALED_CHUNK_BYTES]),
-            filled: 0,
-            plaintext: 0,
-            given: 0,
-            state: State::Reading,
-            reporter,
-        }
+    pub(crate) fn start(reader: R, chunks: Opening) -> Self {
+        Self { reader, chunks }
+    }
+
+    /// Opens on several threads, reading 1 MiB for each of them ahead: nothing is given out before so much has come, or the
+    /// reader has ended. What has verified still leaves in order, and nothing behind a forged chunk.
+    #[must_use]
+    pub fn with_threads(mut self, threads: Threads) -> Self {
+        self.chunks.set_threads(threads);
+        self
+    }
+
+    /// Lets the stream end early: once the key that it was made with is stopped, as far as this node knows, it fails with
+    /// [`OpenError::Stopped`] when it is 15 minutes old ([`MAX_STREAM_LIFETIME`](crate::MAX_STREAM_LIFETIME)), counted
+    /// from this call. Without a clock it goes on to its end.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.chunks.lifetime().start(clock);
+        self
     }
 
     /// The next verified bytes: those of a chunk that `read` has not given out. `None` at the verified end.
     ///
     /// # Errors
     /// [`OpenError::NotOpened`] if the stream is not what was sealed, from here or before; [`OpenError::Read`] if the
-    /// reader fails.
+    /// reader fails; [`OpenError::Stopped`] if the key is stopped and the stream too old for that.
     pub fn next_chunk(&mut self) -> Result<Option<&[u8]>, OpenError> {
         self.fill()?;
-        let bytes = self.chunk.get(self.given..self.plaintext).filter(|bytes| !bytes.is_empty());
-        self.given = self.plaintext;
-        Ok(bytes)
+        Ok(self.chunks.give_all())
     }
 
     /// Opens chunks until there are bytes to give out, or the end.
     fn fill(&mut self) -> Result<(), OpenError> {
-        while self.given == self.plaintext {
-            match self.state {
-                State::Reading => self.open_chunk()?,
-                State::Ended => break,
-                State::Failed => return Err(OpenError::NotOpened),
-            }
+        while self.chunks.wants_more()? {
+            self.read_chunks().map_err(OpenError::Read)?;
+            self.chunks.open()?;
         }
         Ok(())
     }
 
-    fn open_chunk(&mut self) -> Result<(), OpenError> {
-        self.read_chunk().map_err(OpenError::Read)?;
-        self.verify_chunk().map_err(|refusal| {
-            self.state = State::Failed;
-            (self.plaintext, self.given) = (0, 0);
-            self.chunk.as_mut_slice().zeroize();
-            self.reporter.refused(refusal)
-        })
-    }
-
-    /// Reads up to a full chunk. After an error of the reader it goes on where it was.
-    fn read_chunk(&mut self) -> io::Result<()> {
-        while let Some(room) = self.chunk.get_mut(self.filled..).filter(|room| !room.is_empty()) {
+    /// Reads as much as there is room for. After an error of the reader it goes on where it was.
+    fn read_chunks(&mut self) -> io::Result<()> {
+        while let Some(room) = self.chunks.room() {
             match self.reader.read(room) {
                 Ok(0) => break,
-                Ok(read) => self.filled = self.filled.saturating_add(read),
+                Ok(read) => self.chunks.came(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
         Ok(())
     }
-
-    fn verify_chunk(&mut self) -> Result<(), Refusal> {
-        let index = self.next.ok_or(Refusal::End)?;
-        // A full chunk is never the last, so a stream that ends after one is cut: its end is the empty chunk here.
-        let is_last = self.filled < SEALED_CHUNK_BYTES;
-        let sealed = self.chunk.get_mut(..self.filled).ok_or(Refusal::Broken)?;
-        let (chunk, tag) = sealed.split_last_chunk_mut::<TAG_BYTES>().ok_or(Refusal::End)?;
-        self.key.open_chunk(index, chunk, *tag)?;
-        (self.plaintext, self.given, self.filled) = (chunk.len(), 0, 0);
-        self.next = index.checked_add(1);
-        if is_last {
-            self.state = State::Ended;
-        }
-        Ok(())
-    }
 }
 
 impl<R: Read> Read for Opener<R> {
-    /// Fails with the reader's own error, or with one of kind `InvalidData` that holds [`OpenError::NotOpened`].
+    /// Fails with the reader's own error, or with one of kind `InvalidData` that holds the [`OpenError`].
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() {
             return Ok(0);
         }
         self.fill()?;
-        let mut ready = self.chunk.get(self.given..self.plaintext).unwrap_or_default();
-        let read = ready.read(out)?;
-        self.given = self.given.saturating_add(read);
+        let read = self.chunks.ready().read(out)?;
+        self.chunks.give(read);
         Ok(read)
     }
 }
 
 impl<R: Read> fmt::Debug for Opener<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Opener").field("next_chunk", &self.next).field("state", &self.state).finish_non_exhaustive()
+        let (next, then) = self.chunks.progress();
+        f.debug_struct("Opener").field("next_chunk", &next).field("then", &then).finish_non_exhaustive()
     }
 }

@@ -4,18 +4,17 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
-use crate::cobblestone::MessageKey;
-use crate::cobblestone::layout::{CHUNK_BYTES, MAX_MESSAGE_BYTES, SEALED_CHUNK_BYTES};
 use crate::error::SealError;
+use crate::parallel::Threads;
+use crate::stream::{Clock, Sealing};
 
 /// Seals what is written to it, and writes the sealed bytes to another writer. Made by
 /// [`TenantKey::sealer`](crate::TenantKey::sealer).
 ///
 /// [`Sealer::finish`] writes the end. A stream that was dropped before does not open: its last chunk is missing, and
-/// the reader is told so. Memory: one chunk, whatever the length. `flush` passes on what is sealed already; the bytes of
+/// the reader is told so. Memory: one chunk, whatever the length; 1 MiB for each thread [on several](Sealer::with_threads). `flush` passes on what is sealed already; the bytes of
 /// an unfinished chunk stay here.
 ///
 /// ```
@@ -30,49 +29,67 @@ use crate::error::SealError;
 /// assert_eq!(key.open(&sealed, &Context::empty())?, b"4,200 EUR");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// After the end there is no sealer to write to:
+///
+/// ```compile_fail,E0382
+/// # use std::io::Write;
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let mut sealer = key.sealer(Vec::new(), &qsec_crypto::Context::empty()).unwrap();
+/// let sealed = sealer.finish();
+/// sealer.write_all(b"more").unwrap();
+/// ```
 #[must_use = "a sealed stream has no end, and does not open, until `finish` is called"]
 pub struct Sealer<W: Write> {
     writer: W,
-    key: MessageKey,
-    /// The number of the next chunk; `None` after the last that can be counted.
-    next: Option<u32>,
-    /// Plaintext of the chunk that is being filled; never longer than a chunk, never reallocated.
-    chunk: Zeroizing<Vec<u8>>,
+    chunks: Sealing,
     /// A write failed midway: where the writer stands is unknown, so nothing more is written.
     broken: bool,
 }
 
 impl<W: Write> Sealer<W> {
-    pub(crate) fn start(mut writer: W, key: MessageKey, prefix: &[&[u8]]) -> Result<Self, SealError> {
+    pub(crate) fn start(mut writer: W, chunks: Sealing, prefix: &[&[u8]]) -> Result<Self, SealError> {
         for part in prefix {
             writer.write_all(part).map_err(SealError::Write)?;
         }
-        let chunk = Zeroizing::new(Vec::with_capacity(SEALED_CHUNK_BYTES));
-        Ok(Self { writer, key, next: Some(0), chunk, broken: false })
+        Ok(Self { writer, chunks, broken: false })
+    }
+
+    /// Seals on several threads: the same bytes, written 1 MiB for each thread at a time. The threads work while a write
+    /// waits, and not between writes.
+    pub fn with_threads(mut self, threads: Threads) -> Self {
+        self.chunks.set_threads(threads);
+        self
+    }
+
+    /// Lets the stream end early: once the key that it was made with is stopped, as far as this node knows, it fails with
+    /// [`SealError::Stopped`] when it is 15 minutes old ([`MAX_STREAM_LIFETIME`](crate::MAX_STREAM_LIFETIME)), counted
+    /// from this call. Without a clock it goes on to its end.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.chunks.lifetime().start(clock);
+        self
     }
 
     /// Seals the last chunk, which marks the end, and returns the writer.
     ///
     /// # Errors
-    /// [`SealError::Write`] if the writer fails, now or before; [`SealError::MessageTooLong`] beyond 64 TiB.
+    /// [`SealError::Write`] if the writer fails, now or before; [`SealError::MessageTooLong`] beyond 64 TiB;
+    /// [`SealError::Stopped`] if the key is stopped and the stream too old for that.
     pub fn finish(mut self) -> Result<W, SealError> {
-        self.write_chunk()?;
+        self.write_chunks(Sealing::seal_end)?;
         self.writer.flush().map_err(SealError::Write)?;
         Ok(self.writer)
     }
 
-    fn write_chunk(&mut self) -> Result<(), SealError> {
+    fn write_chunks(&mut self, seal: fn(&mut Sealing) -> Result<&[u8], SealError>) -> Result<(), SealError> {
         if self.broken {
+            self.chunks.lifetime().check("seal.refused")?;
             return Err(SealError::Write(io::Error::other("an earlier write failed")));
         }
         // Set first: a writer that fails, or panics, midway must not see the rest of the message at the wrong place.
         self.broken = true;
-        let index = self.next.ok_or(SealError::MessageTooLong { limit: MAX_MESSAGE_BYTES })?;
-        let tag = self.key.seal_chunk(index, &mut self.chunk)?;
-        self.chunk.extend_from_slice(&tag);
-        self.writer.write_all(&self.chunk).map_err(SealError::Write)?;
-        self.chunk.clear();
-        self.next = index.checked_add(1);
+        self.writer.write_all(seal(&mut self.chunks)?).map_err(SealError::Write)?;
+        self.chunks.clear();
         self.broken = false;
         Ok(())
     }
@@ -80,14 +97,12 @@ impl<W: Write> Sealer<W> {
 
 impl<W: Write> Write for Sealer<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = CHUNK_BYTES.saturating_sub(self.chunk.len());
-        let taken = bytes.get(..room).unwrap_or(bytes);
-        self.chunk.extend_from_slice(taken);
+        let taken = self.chunks.take(bytes);
         // A full chunk is never the last one, so it can go at once.
-        if self.chunk.len() == CHUNK_BYTES || self.broken {
-            self.write_chunk()?;
+        if self.chunks.is_full() || self.broken {
+            self.write_chunks(Sealing::seal)?;
         }
-        Ok(taken.len())
+        Ok(taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -97,17 +112,19 @@ impl<W: Write> Write for Sealer<W> {
 
 impl<W: Write> fmt::Debug for Sealer<W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sealer").field("next_chunk", &self.next).field("broken", &self.broken).finish_non_exhaustive()
+        let next = self.chunks.next;
+        f.debug_struct("Sealer").field("next_chunk", &next).field("broken", &self.broken).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cobblestone::layout::PREFIX_BYTES;
-    use crate::cobblestone::open;
+    use crate::cobblestone::layout::{CHUNK_BYTES, PREFIX_BYTES, SEALED_CHUNK_BYTES};
+    use crate::cobblestone::{MessageKey, open};
     use crate::kdf::ExpandKey;
     use crate::secret::SecretKey;
+    use crate::stream::Lifetime;
 
     const SALT: [u8; 24] = [3; 24];
     const BINDING: [&[u8]; 3] = [b"b", b"", b""];
@@ -118,7 +135,8 @@ mod tests {
 
     fn sealer<W: Write>(writer: W) -> Sealer<W> {
         let (key, commitment) = MessageKey::derive(&key(), &SALT, &BINDING).unwrap();
-        Sealer::start(writer, key, &[&SALT, &commitment]).unwrap()
+        let chunks = Sealing::new(key, Lifetime::unlimited(Arc::new(())));
+        Sealer::start(writer, chunks, &[&SALT, &commitment]).unwrap()
     }
 
     #[test]
@@ -130,6 +148,22 @@ mod tests {
             plaintext.chunks(piece).for_each(|piece| sealer.write_all(piece).unwrap());
             sealer.flush().unwrap();
             assert!(sealer.finish().unwrap() == expected, "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn several_threads_make_the_stream_of_one() {
+        for length in [0, 16_384, 1_000_000, 2 << 20, (2 << 20) + 1, 5_000_000] {
+            let plaintext: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            let expected = crate::cobblestone::seal(&key(), &SALT, b"", &BINDING, &plaintext).unwrap();
+            for threads in [1, 2, 5] {
+                let mut sealer = sealer(Vec::new());
+                let (begin, rest) = plaintext.split_at(length.min(20_000));
+                sealer.write_all(begin).unwrap();
+                sealer = sealer.with_threads(Threads::new(threads).unwrap());
+                rest.chunks(100_001).for_each(|piece| sealer.write_all(piece).unwrap());
+                assert!(sealer.finish().unwrap() == expected, "{length} bytes on {threads} threads");
+            }
         }
     }
 
@@ -175,7 +209,7 @@ mod tests {
     #[test]
     fn a_message_ends_at_the_last_chunk_that_can_be_counted() {
         let mut sealer = sealer(io::sink());
-        sealer.next = Some(u32::MAX);
+        sealer.chunks.next = Some(u32::MAX);
         sealer.write_all(&[0; CHUNK_BYTES]).unwrap();
         let error = sealer.finish().unwrap_err();
         assert_eq!(

@@ -100,12 +100,37 @@ impl ZeroizeOnDrop for Secret {}
 /// # Ok::<(), qsec_crypto::RandomError>(())
 /// ```
 ///
+/// It cannot be copied, compared with `==`, printed, taken for its bytes, or written into a document by accident:
+///
 /// ```compile_fail,E0599
 /// let copy = qsec_crypto::SecretKey::copy_from(&[7; 32]).clone();
 /// ```
+/// ```compile_fail,E0369
+/// let (a, b) = (qsec_crypto::SecretKey::copy_from(&[7; 32]), qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// assert!(a == b);
+/// ```
+/// ```compile_fail,E0277
+/// println!("{}", qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// ```
+/// ```compile_fail,E0614
+/// let bytes = *qsec_crypto::SecretKey::copy_from(&[7; 32]);
+/// ```
+/// ```compile_fail,E0277
+/// let text = serde_json::to_string(&qsec_crypto::SecretKey::copy_from(&[7; 32]));
+/// ```
+/// ```compile_fail,E0616
+/// let bytes = &qsec_crypto::SecretKey::copy_from(&[7; 32]).page;
+/// ```
 pub struct SecretKey {
-    bytes: Box<[u8; 32]>,
+    /// Let go before the page is: fields are dropped in their order.
+    #[cfg(feature = "locked-memory")]
+    lock: Option<region::LockGuard>,
+    page: Box<Page>,
 }
+
+/// A key in a page of its own where pages are locked, so that unlocking it cannot unlock another secret beside it.
+#[cfg_attr(feature = "locked-memory", repr(align(4096)))]
+struct Page([u8; 32]);
 
 impl SecretKey {
     /// 32 bytes from the kernel.
@@ -118,8 +143,8 @@ impl SecretKey {
 
     /// Copies a key. The source is the caller's to erase.
     pub fn copy_from(bytes: &[u8; 32]) -> Self {
-        let mut key = Self { bytes: Box::new([0; 32]) };
-        key.bytes.copy_from_slice(bytes);
+        let mut key = Self::zeros();
+        key.page.0.copy_from_slice(bytes);
         key
     }
 
@@ -130,19 +155,44 @@ impl SecretKey {
 
     /// Lets `fill` write the key where it will stay.
     pub(crate) fn filled_by<E>(fill: impl FnOnce(&mut [u8; 32]) -> Result<(), E>) -> Result<Self, E> {
-        let mut key = Self { bytes: Box::new([0; 32]) };
-        fill(&mut key.bytes)?;
+        let mut key = Self::zeros();
+        fill(&mut key.page.0)?;
         Ok(key)
+    }
+
+    /// Where a key will be written: locked before there is anything to hide.
+    fn zeros() -> Self {
+        let page = Box::new(Page([0; 32]));
+        Self {
+            #[cfg(feature = "locked-memory")]
+            lock: region::lock(&raw const *page, size_of::<Page>()).ok(),
+            page,
+        }
+    }
+
+    /// Whether its page is locked in memory, and so never swapped out. It is, unless the system refuses: processes may
+    /// lock so many pages (`ulimit -l`), and a key takes one. A program that must not run without asks here.
+    ///
+    /// ```
+    /// let key = qsec_crypto::SecretKey::generate()?;
+    /// if !key.is_locked() {
+    ///     eprintln!("keys may be swapped out: raise `ulimit -l`");
+    /// }
+    /// # Ok::<(), qsec_crypto::RandomError>(())
+    /// ```
+    #[cfg(feature = "locked-memory")]
+    pub fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// The bytes. The one place to look for when asking where a key goes.
     pub fn expose_secret(&self) -> &[u8; 32] {
-        &self.bytes
+        &self.page.0
     }
 
     /// Compares in constant time.
     pub fn ct_eq(&self, other: &Self) -> bool {
-        self.bytes.as_slice().ct_eq(other.bytes.as_slice()).into()
+        self.page.0.as_slice().ct_eq(other.page.0.as_slice()).into()
     }
 }
 
@@ -154,7 +204,7 @@ impl fmt::Debug for SecretKey {
 
 impl Drop for SecretKey {
     fn drop(&mut self) {
-        self.bytes.zeroize();
+        self.page.0.zeroize();
     }
 }
 
@@ -186,6 +236,27 @@ mod tests {
             assert!(SecretKey::try_from_slice(&vec![1; length]).is_none(), "{length}");
         }
         assert_eq!(SecretKey::try_from_slice(&[1; 32]).unwrap().expose_secret(), &[1; 32]);
+    }
+
+    #[cfg(all(feature = "locked-memory", target_os = "linux"))]
+    #[test]
+    fn a_key_has_a_locked_page_of_its_own() {
+        let locked_kib = || -> u64 {
+            let status = std::fs::read_to_string("/proc/self/status").unwrap();
+            let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
+            line.trim().trim_end_matches(" kB").parse().unwrap()
+        };
+        let keys: Vec<SecretKey> = (0..8).map(|byte| SecretKey::copy_from(&[byte; 32])).collect();
+        let pages: std::collections::BTreeSet<usize> =
+            keys.iter().map(|key| key.expose_secret().as_ptr().addr() >> 12).collect();
+        assert_eq!(pages.len(), keys.len());
+        assert!(keys.iter().zip(0..).all(|(key, byte)| key.expose_secret() == &[byte; 32]));
+        if keys.iter().all(SecretKey::is_locked) {
+            // Other tests lock and unlock pages meanwhile; those of these keys are locked for as long as they live.
+            assert!(locked_kib() >= 8 * 4);
+        } else {
+            println!("not run: locked memory: this process may lock too few pages");
+        }
     }
 
     #[test]

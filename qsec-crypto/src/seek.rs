@@ -4,13 +4,15 @@
 
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::cobblestone::MessageKey;
 use crate::cobblestone::layout::{self, CHUNK, CHUNK_BYTES, FIRST, SEALED_CHUNK, SEALED_CHUNK_BYTES, TAG_BYTES};
 use crate::error::OpenError;
-use crate::refusal::{Refusal, Reporter};
+use crate::refusal::Refusal;
+use crate::stream::{Clock, Lifetime};
 
 /// Reads anywhere in sealed bytes, opening the chunks it needs. Made by
 /// [`TenantKey::seekable`](crate::TenantKey::seekable).
@@ -44,12 +46,12 @@ pub struct SeekOpener<R: Read + Seek> {
     chunk: Zeroizing<Vec<u8>>,
     current: Option<u32>,
     failed: bool,
-    reporter: Reporter,
+    lifetime: Lifetime,
 }
 
 impl<R: Read + Seek> SeekOpener<R> {
     /// `sealed` is the whole length of the reader, whose header and prefix have been checked.
-    pub(crate) fn start(reader: R, key: MessageKey, sealed: u64, reporter: Reporter) -> Result<Self, Refusal> {
+    pub(crate) fn start(reader: R, key: MessageKey, sealed: u64, lifetime: Lifetime) -> Result<Self, Refusal> {
         let claimed = layout::plaintext_len(sealed).ok_or(Refusal::End)?;
         let chunk = Zeroizing::new(Vec::with_capacity(SEALED_CHUNK_BYTES));
         Ok(Self {
@@ -61,15 +63,24 @@ impl<R: Read + Seek> SeekOpener<R> {
             chunk,
             current: None,
             failed: false,
-            reporter,
+            lifetime,
         })
+    }
+
+    /// Lets the reader end early: once the key that it was made with is stopped, as far as this node knows, it fails with
+    /// [`OpenError::Stopped`] when it is 15 minutes old ([`MAX_STREAM_LIFETIME`](crate::MAX_STREAM_LIFETIME)), counted
+    /// from this call. Without a clock it does not.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.lifetime.start(clock);
+        self
     }
 
     /// The length of the plaintext, after the last chunk has verified.
     ///
     /// # Errors
     /// [`OpenError::NotOpened`] if the last chunk is not the one that was sealed; [`OpenError::Read`] if the reader
-    /// fails.
+    /// fails; [`OpenError::Stopped`] if the key is stopped and this reader too old for that.
     pub fn plaintext_len(&mut self) -> Result<u64, OpenError> {
         if !self.end_verified {
             self.open_chunk_of(self.claimed)?;
@@ -82,11 +93,12 @@ impl<R: Read + Seek> SeekOpener<R> {
         if self.failed {
             return Err(OpenError::NotOpened);
         }
-        let (index, _) = place(position).map_err(|refusal| self.reporter.refused(refusal))?;
+        let (index, _) = place(position).map_err(|refusal| self.lifetime.reporter().refused(refusal))?;
         if self.current == Some(index) {
             return Ok(());
         }
         self.current = None;
+        self.lifetime.check("open.refused").inspect_err(|_| self.chunk.zeroize())?;
         let verified = match self.read_chunk(index) {
             Ok(()) => self.verify_chunk(index),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Refusal::End),
@@ -95,7 +107,7 @@ impl<R: Read + Seek> SeekOpener<R> {
         verified.map_err(|refusal| {
             self.failed = true;
             self.chunk.zeroize();
-            self.reporter.refused(refusal)
+            self.lifetime.reporter().refused(refusal)
         })
     }
 
@@ -141,7 +153,7 @@ impl<R: Read + Seek> Read for SeekOpener<R> {
             return Ok(0);
         }
         self.open_chunk_of(self.position)?;
-        let (_, within) = place(self.position).map_err(|refusal| self.reporter.refused(refusal))?;
+        let (_, within) = place(self.position).map_err(|refusal| self.lifetime.reporter().refused(refusal))?;
         let mut ready = self.chunk.get(within..).unwrap_or_default();
         let read = ready.read(out)?;
         self.position = self.position.saturating_add(u64::try_from(read).unwrap_or(0));

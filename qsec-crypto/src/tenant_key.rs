@@ -18,7 +18,7 @@ use crate::sealer::Sealer;
 use crate::secret::{SecretKey, random};
 use crate::seek::SeekOpener;
 use crate::stopped::Stopped;
-use crate::stream::read_up_to;
+use crate::stream::{Lifetime, Opening, Sealing, read_up_to};
 use crate::tenant::{Purpose, TenantId};
 use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 
@@ -27,7 +27,7 @@ use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 ///
 /// Ask the keyring for it when there is something to seal or open; do not keep it. What is kept is stopped all the same
 /// as soon as this node learns that the tenant's key is disabled, pending deletion or destroyed: then every new call
-/// fails. A stream that runs goes on to its end.
+/// fails. A stream that runs goes on to its end, or for 15 minutes if it has a [`Clock`](crate::Clock).
 ///
 /// ```
 /// use qsec_crypto::{Context, RawKey, SecretKey};
@@ -39,6 +39,34 @@ use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 /// assert_eq!(key.open(&sealed, &context)?, b"4,200 EUR");
 /// assert!(key.open(&sealed, &Context::from([("table", "orders"), ("row", "18")])).is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// There is no opening without a context, no key without a version, no tenant that is mere text, and nobody outside the
+/// keyring makes one up:
+///
+/// ```compile_fail,E0061
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let opened = key.open(b"sealed");
+/// ```
+/// ```compile_fail,E0599
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let sealed = raw.seal(b"plain", &qsec_crypto::Context::empty());
+/// ```
+/// ```compile_fail,E0308
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let key = raw.for_tenant("acme");
+/// ```
+/// ```compile_fail,E0308
+/// # let raw = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap();
+/// let key = raw.for_tenant(qsec_crypto::Purpose::data());           // what it is for is not whose it is
+/// ```
+/// ```compile_fail,E0308
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// let sealed = key.seal(&qsec_crypto::Context::empty(), b"plain");  // swapped
+/// ```
+/// ```compile_fail,E0369
+/// # let key = qsec_crypto::RawKey::parse(&[b'7'; 64]).unwrap().at_version(0).unwrap();
+/// assert!(key == key.clone());
 /// ```
 #[derive(Clone)]
 pub struct TenantKey {
@@ -78,6 +106,10 @@ impl Lock {
     pub(crate) fn stop(&self, stopped: Stopped) {
         // The first reason stays: later ones cannot make the handle usable again.
         let _ = self.stopped.set(stopped);
+    }
+
+    pub(crate) fn stopped(&self) -> Option<&Stopped> {
+        self.stopped.get()
     }
 
     pub(crate) fn retire(&self) {
@@ -182,10 +214,16 @@ impl TenantKey {
     /// # Errors
     /// As [`Self::seal`]; [`SealError::Write`] if the writer fails.
     pub fn sealer<W: Write>(&self, writer: W, context: &Context) -> Result<Sealer<W>, SealError> {
+        let (key, prefix) = self.begin(context)?;
+        Sealer::start(writer, Sealing::new(key, self.lifetime()), &[&prefix])
+    }
+
+    /// The key of a new message, and what stands before its chunks: header, salt and commitment.
+    pub(crate) fn begin(&self, context: &Context) -> Result<(MessageKey, Vec<u8>), SealError> {
         self.may_seal()?;
         let (header, salt) = (self.header(Suite::Cobblestone256), random()?);
         let (key, commitment) = MessageKey::derive(&self.keys.cobblestone, &salt, &self.binding(&header, context)?)?;
-        Sealer::start(writer, key, &[&header, &salt, &commitment])
+        Ok((key, [&header[..], &salt, &commitment].concat()))
     }
 
     /// Opens sealed bytes of either native format.
@@ -214,7 +252,7 @@ impl TenantKey {
     /// [`OpenError::Read`] if the reader fails.
     pub fn opener<R: Read>(&self, mut reader: R, context: &Context) -> Result<Opener<R>, OpenError> {
         let key = self.read_prefix(&mut reader, context)?;
-        Ok(Opener::start(reader, key, self.reporter()))
+        Ok(Opener::start(reader, Opening::new(key, self.lifetime())))
     }
 
     /// Opens parts of sealed bytes that fill a whole reader, such as a file.
@@ -225,10 +263,11 @@ impl TenantKey {
         let sealed = reader.seek(SeekFrom::End(0)).map_err(OpenError::Read)?;
         reader.seek(SeekFrom::Start(0)).map_err(OpenError::Read)?;
         let key = self.read_prefix(&mut reader, context)?;
-        SeekOpener::start(reader, key, sealed, self.reporter()).map_err(|refusal| self.reporter().refused(refusal))
+        SeekOpener::start(reader, key, sealed, self.lifetime()).map_err(|refusal| self.reporter().refused(refusal))
     }
 
-    fn read_prefix(&self, reader: &mut impl Read, context: &Context) -> Result<MessageKey, OpenError> {
+    /// Reads what stands before the chunks, and gives their key if it is right.
+    pub(crate) fn read_prefix(&self, reader: &mut impl Read, context: &Context) -> Result<MessageKey, OpenError> {
         let mut header = [0; HEADER_BYTES];
         let read = read_up_to(reader, &mut header).map_err(OpenError::Read)?;
         let header = self.may_open(header.get(..read).unwrap_or_default())?;
@@ -298,6 +337,11 @@ impl TenantKey {
     #[cfg(feature = "esdk")]
     pub(crate) fn esdk_wrapping_key(&self, salt: &[u8; 16]) -> Result<SecretKey, Broken> {
         kdf::esdk_wrapping_key(&self.keys.tenant_key, salt)
+    }
+
+    /// How long a stream under this key may run.
+    pub(crate) fn lifetime(&self) -> Lifetime {
+        Lifetime::of_key(Arc::clone(&self.lock), self.reporter())
     }
 
     pub(crate) fn reporter(&self) -> Reporter {

@@ -7,9 +7,9 @@
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes256, Block};
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::backend::{Aead, Chosen, NONCE_BYTES};
 use crate::header::HEADER_BYTES;
 use crate::kdf::Broken;
 use crate::refusal::Refusal;
@@ -45,7 +45,7 @@ impl XaesKey {
     }
 
     /// Derives the key and the nonce that AES-256-GCM is given: the first 12 bytes of the nonce make the key.
-    fn derive(&self, nonce: &[u8; XAES_NONCE_BYTES]) -> Result<(Zeroizing<[u8; 32]>, [u8; NONCE_LEN]), Broken> {
+    fn derive(&self, nonce: &[u8; XAES_NONCE_BYTES]) -> Result<(Zeroizing<[u8; 32]>, [u8; NONCE_BYTES]), Broken> {
         let (first, last) = nonce.split_first_chunk::<12>().ok_or(Broken)?;
         let mut key = Zeroizing::new([0; 32]);
         for (half, counter) in key.chunks_mut(16).zip([1, 2]) {
@@ -61,10 +61,9 @@ impl XaesKey {
         Ok((key, *last.first_chunk().ok_or(Broken)?))
     }
 
-    fn message_key(&self, nonce: &[u8; XAES_NONCE_BYTES]) -> Result<(LessSafeKey, Nonce), Broken> {
+    fn message_key<A: Aead>(&self, nonce: &[u8; XAES_NONCE_BYTES]) -> Result<(A, [u8; NONCE_BYTES]), Broken> {
         let (key, nonce) = self.derive(nonce)?;
-        let key = UnboundKey::new(&AES_256_GCM, key.as_slice()).map_err(|_| Broken)?;
-        Ok((LessSafeKey::new(key), Nonce::assume_unique_for_key(nonce)))
+        Ok((A::new(&key)?, nonce))
     }
 
     /// Seals a whole message behind `header`, in one allocation.
@@ -75,29 +74,41 @@ impl XaesKey {
         binding: &[u8],
         plaintext: &[u8],
     ) -> Result<Vec<u8>, Broken> {
-        let (key, gcm_nonce) = self.message_key(nonce)?;
+        self.seal_by::<Chosen>(nonce, header, binding, plaintext)
+    }
+
+    pub(crate) fn seal_by<A: Aead>(
+        &self,
+        nonce: &[u8; XAES_NONCE_BYTES],
+        header: &[u8],
+        binding: &[u8],
+        plaintext: &[u8],
+    ) -> Result<Vec<u8>, Broken> {
+        let (key, gcm_nonce) = self.message_key::<A>(nonce)?;
         let mut sealed = Vec::with_capacity(plaintext.len().saturating_add(OVERHEAD_BYTES));
         sealed.extend_from_slice(header);
         sealed.extend_from_slice(nonce);
         let start = sealed.len();
         sealed.extend_from_slice(plaintext);
-        let plaintext = sealed.get_mut(start..).ok_or(Broken)?;
-        let tag = key.seal_in_place_separate_tag(gcm_nonce, Aad::from(binding), plaintext).map_err(|_| Broken)?;
-        sealed.extend_from_slice(tag.as_ref());
+        let tag = key.seal(gcm_nonce, binding, sealed.get_mut(start..).ok_or(Broken)?)?;
+        sealed.extend_from_slice(&tag);
         Ok(sealed)
     }
 
     /// Opens a whole message, without its header.
     pub(crate) fn open(&self, binding: &[u8], message: &[u8]) -> Result<Vec<u8>, Refusal> {
+        self.open_by::<Chosen>(binding, message)
+    }
+
+    pub(crate) fn open_by<A: Aead>(&self, binding: &[u8], message: &[u8]) -> Result<Vec<u8>, Refusal> {
         let (nonce, rest) = message.split_first_chunk().ok_or(Refusal::Prefix)?;
         let (ciphertext, tag) = rest.split_last_chunk::<TAG_BYTES>().ok_or(Refusal::End)?;
         if ciphertext.len() > MAX_COMPACT_BYTES {
             return Err(Refusal::End);
         }
-        let (key, nonce) = self.message_key(nonce)?;
+        let (key, nonce) = self.message_key::<A>(nonce)?;
         let mut plaintext = ciphertext.to_vec();
-        let opened = key.open_in_place_separate_tag(nonce, Aad::from(binding), Tag::from(*tag), &mut plaintext, 0..);
-        if opened.is_err() {
+        if key.open(nonce, binding, &mut plaintext, *tag).is_err() {
             plaintext.zeroize();
             return Err(Refusal::Tag);
         }

@@ -11,9 +11,10 @@ use super::layout::PREFIX_BYTES;
 use super::{Binding, MessageKey, open};
 use crate::kdf::ExpandKey;
 use crate::opener::Opener;
-use crate::refusal::{Refusal, Reporter};
+use crate::refusal::Refusal;
 use crate::secret::SecretKey;
 use crate::seek::SeekOpener;
+use crate::stream::{Lifetime, Opening};
 
 const FILE: &str = "wycheproof/c2sp_chunked_encryption_aes_256_gcm.json";
 
@@ -114,7 +115,8 @@ impl Vector {
     }
 
     fn run_stream(&self, key: MessageKey) {
-        let mut opener = Opener::start(&self.message[PREFIX_BYTES..], key, reporter());
+        let mut opener =
+            Opener::start(&self.message[PREFIX_BYTES..], Opening::new(key, Lifetime::unlimited(Arc::new(()))));
         let mut plaintext = Vec::new();
         let end = opener.read_to_end(&mut plaintext);
         assert_eq!(end.is_ok(), self.is_valid, "vector {}", self.id);
@@ -128,7 +130,7 @@ impl Vector {
     fn run_seek(&self, key: MessageKey) {
         let sealed = [&[0; 6], &self.message[..]].concat();
         let length = sealed.len() as u64;
-        let end = SeekOpener::start(Cursor::new(sealed), key, length, reporter())
+        let end = SeekOpener::start(Cursor::new(sealed), key, length, Lifetime::unlimited(Arc::new(())))
             .map(|mut opener| opener.seek(SeekFrom::End(0)).is_ok());
         let expected = self.is_valid || self.has("ValidFinalChunk");
         assert_eq!(end.unwrap_or(false), expected, "vector {}", self.id);
@@ -139,8 +141,4 @@ impl Vector {
         assert_eq!(plaintext.len(), *length, "vector {}", self.id);
         assert_eq!(digest(&SHA512, plaintext).as_ref(), hash, "vector {}", self.id);
     }
-}
-
-fn reporter() -> Reporter {
-    Reporter { name: None, observer: Arc::new(()) }
 }

@@ -4,12 +4,12 @@
 
 use std::ops::Range;
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::header::{Content, EsdkSuite, MessageHeader, TAG_BYTES};
 use super::{MAX_BLOCK_BYTES, MessageContext};
+use crate::backend::{Aead, Chosen, NONCE_BYTES};
 use crate::kdf::{Broken, ExpandKey};
 use crate::refusal::Refusal;
 use crate::secret::SecretKey;
@@ -48,7 +48,7 @@ impl Kind {
 pub(super) struct Frame {
     pub(super) kind: Kind,
     number: u32,
-    nonce: [u8; NONCE_LEN],
+    nonce: [u8; NONCE_BYTES],
     /// Where the ciphertext lies; the tag follows.
     pub(super) ciphertext: Range<usize>,
     /// Where the next frame starts.
@@ -104,7 +104,7 @@ pub(super) fn measure(bytes: &[u8], content: Content, number: u32) -> Result<Ste
 }
 
 /// The nonce of a frame, which must be its number, which must be the one whose turn it is.
-fn in_order(prefix: &[u8], at: usize, number: u32) -> Result<[u8; NONCE_LEN], Refusal> {
+fn in_order(prefix: &[u8], at: usize, number: u32) -> Result<[u8; NONCE_BYTES], Refusal> {
     let nonce = field(prefix, at.saturating_add(4))?;
     let in_order = field(prefix, at)? == number.to_be_bytes() && nonce == nonce_of(number);
     if in_order { Ok(nonce) } else { Err(Refusal::Frame) }
@@ -114,8 +114,8 @@ fn field<const N: usize>(prefix: &[u8], at: usize) -> Result<[u8; N], Broken> {
     prefix.get(at..).and_then(|rest| rest.first_chunk()).copied().ok_or(Broken)
 }
 
-fn nonce_of(number: u32) -> [u8; NONCE_LEN] {
-    let mut nonce = [0; NONCE_LEN];
+fn nonce_of(number: u32) -> [u8; NONCE_BYTES] {
+    let mut nonce = [0; NONCE_BYTES];
     if let Some(last) = nonce.last_chunk_mut() {
         *last = number.to_be_bytes();
     }
@@ -139,12 +139,12 @@ pub(super) fn final_prefix(number: u32, length: u32) -> [u8; FINAL_PREFIX_BYTES]
 }
 
 /// The key of one message.
-pub(super) struct BodyKey {
-    aead: LessSafeKey,
+pub(super) struct BodyKey<A = Chosen> {
+    aead: A,
     message_id: [u8; 32],
 }
 
-impl BodyKey {
+impl<A: Aead> BodyKey<A> {
     /// Derives the key of a message, and the commitment to it, from its data key.
     pub(super) fn derive(
         suite: EsdkSuite,
@@ -155,8 +155,7 @@ impl BodyKey {
         let key = SecretKey::filled_by(|out| extracted.expand(&[&suite.bytes(), b"DERIVEKEY"], out))?;
         let mut commitment = [0; 32];
         extracted.expand(&[b"COMMITKEY"], &mut commitment)?;
-        let aead = UnboundKey::new(&AES_256_GCM, key.expose_secret()).map_err(|_| Broken)?;
-        Ok((Self { aead: LessSafeKey::new(aead), message_id: *message_id }, commitment))
+        Ok((Self { aead: A::new(key.expose_secret())?, message_id: *message_id }, commitment))
     }
 
     /// The key of a message that was read: if it holds what its reader demands, commits to this data key, and has the
@@ -173,37 +172,28 @@ impl BodyKey {
         if !bool::from(commitment.as_slice().ct_eq(&header.commitment)) {
             return Err(Refusal::Commitment);
         }
-        let nonce = Nonce::assume_unique_for_key([0; NONCE_LEN]);
-        let (aad, tag) = (Aad::from(&header.bytes), Tag::from(header.tag));
-        key.aead.open_in_place_separate_tag(nonce, aad, tag, &mut [], 0..).map_err(|_| Refusal::HeaderTag)?;
+        key.aead.open([0; NONCE_BYTES], &header.bytes, &mut [], header.tag).map_err(|_| Refusal::HeaderTag)?;
         Ok(key)
     }
 
     /// The tag of the header, which has nonce 0: the one header that there ever is under this key.
     pub(super) fn header_tag(&self, header: &[u8]) -> Result<[u8; TAG_BYTES], Broken> {
-        self.seal(Nonce::assume_unique_for_key([0; NONCE_LEN]), header, &mut [])
+        self.aead.seal([0; NONCE_BYTES], header, &mut [])
     }
 
     /// Seals a frame in place and returns its tag.
     pub(super) fn seal_frame(&self, kind: Kind, number: u32, frame: &mut [u8]) -> Result<[u8; TAG_BYTES], Broken> {
         let aad = self.frame_aad(kind, number, frame.len())?;
-        self.seal(Nonce::assume_unique_for_key(nonce_of(number)), &aad, frame)
-    }
-
-    fn seal(&self, nonce: Nonce, aad: &[u8], text: &mut [u8]) -> Result<[u8; TAG_BYTES], Broken> {
-        let tag = self.aead.seal_in_place_separate_tag(nonce, Aad::from(aad), text).map_err(|_| Broken)?;
-        tag.as_ref().try_into().map_err(|_| Broken)
+        self.aead.seal(nonce_of(number), &aad, frame)
     }
 
     /// Opens a frame in place. If the tag is wrong it holds no plaintext afterwards.
     pub(super) fn open_frame(&self, frame: &Frame, text: &mut [u8], tag: [u8; TAG_BYTES]) -> Result<(), Refusal> {
         let aad = self.frame_aad(frame.kind, frame.number, text.len())?;
-        let nonce = Nonce::assume_unique_for_key(frame.nonce);
-        if self.aead.open_in_place_separate_tag(nonce, Aad::from(aad), Tag::from(tag), text, 0..).is_err() {
+        self.aead.open(frame.nonce, &aad, text, tag).map_err(|_| {
             text.zeroize();
-            return Err(Refusal::Frame);
-        }
-        Ok(())
+            Refusal::Frame
+        })
     }
 
     fn frame_aad(&self, kind: Kind, number: u32, length: usize) -> Result<Vec<u8>, Broken> {
@@ -213,7 +203,7 @@ impl BodyKey {
 }
 
 /// Opens a whole body, which must end where its last frame ends.
-pub(super) fn open(key: &BodyKey, content: Content, mut body: &[u8]) -> Result<Vec<u8>, Refusal> {
+pub(super) fn open<A: Aead>(key: &BodyKey<A>, content: Content, mut body: &[u8]) -> Result<Vec<u8>, Refusal> {
     let mut plaintext = Zeroizing::new(Vec::with_capacity(body.len()));
     let mut number: u32 = 1;
     loop {
@@ -290,7 +280,8 @@ mod tests {
     /// block.
     #[test]
     fn an_empty_final_frame_and_one_block_open() {
-        let (key, _) = BodyKey::derive(EsdkSuite::Committing, &[1; 32], &SecretKey::copy_from(&[2; 32])).unwrap();
+        let (key, _) =
+            BodyKey::<Chosen>::derive(EsdkSuite::Committing, &[1; 32], &SecretKey::copy_from(&[2; 32])).unwrap();
         let sealed = |kind, number, prefix: &[u8], text: &[u8]| {
             let mut text = text.to_vec();
             let tag = key.seal_frame(kind, number, &mut text).unwrap();

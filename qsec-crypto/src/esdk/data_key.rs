@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use super::body::{self, BodyKey, FINAL_PREFIX_BYTES, FRAME_PREFIX_BYTES, Kind, MAX_FRAMES};
 use super::header::{AWS_KMS, EsdkSuite, FRAMED, TAG_BYTES, VERSION, WrappedKey};
 use super::{EsdkSealer, FrameLength, MAX_DATA_KEY_BYTES, MAX_DATA_KEYS, MessageContext, RawAesKey};
+use crate::backend::{Aead, Chosen};
 use crate::error::SealError;
 use crate::kdf::Broken;
 use crate::kms::{KeyId, MAX_BLOB_BYTES};
 use crate::secret::{RandomError, SecretKey, random};
+use crate::stream::Lifetime;
 
 /// Whatever AWS KMS answers can be read back.
 const _: () = assert!(MAX_BLOB_BYTES <= MAX_DATA_KEY_BYTES);
@@ -98,10 +101,15 @@ impl DataKey {
     /// [`SealError::DataKeys`] if nobody could open it; [`SealError::MessageTooLong`] beyond 2³² − 1 frames;
     /// [`SealError::Random`] if the kernel gives no message id.
     pub fn seal(self, plaintext: &[u8], frame_length: FrameLength) -> Result<Vec<u8>, SealError> {
-        self.seal_as(&random()?, plaintext, frame_length)
+        self.seal_as::<Chosen>(&random()?, plaintext, frame_length)
     }
 
-    fn seal_as(self, message_id: &[u8; 32], plaintext: &[u8], frame_length: FrameLength) -> Result<Vec<u8>, SealError> {
+    fn seal_as<A: Aead>(
+        self,
+        message_id: &[u8; 32],
+        plaintext: &[u8],
+        frame_length: FrameLength,
+    ) -> Result<Vec<u8>, SealError> {
         let bytes = usize::try_from(frame_length.bytes()).map_err(|_| SealError::Internal)?;
         // A plaintext that fills its frames ends in a full one; an empty one is an empty frame.
         let regular = plaintext.len().saturating_sub(1) / bytes;
@@ -110,7 +118,7 @@ impl DataKey {
         }
         let frames = regular.saturating_mul(FRAME_PREFIX_BYTES + TAG_BYTES);
         let body = plaintext.len().saturating_add(frames).saturating_add(FINAL_PREFIX_BYTES + TAG_BYTES);
-        let (key, mut sealed) = self.begin(message_id, frame_length, body)?;
+        let (key, mut sealed) = self.begin::<A>(message_id, frame_length, body)?;
         let (full, last) = plaintext.split_at_checked(regular.saturating_mul(bytes)).ok_or(SealError::Internal)?;
         let mut number: u32 = 1;
         for frame in full.chunks(bytes) {
@@ -129,18 +137,27 @@ impl DataKey {
     /// # Errors
     /// As [`Self::seal`]; [`SealError::Write`] if the writer fails.
     pub fn sealer<W: Write>(self, writer: W, frame_length: FrameLength) -> Result<EsdkSealer<W>, SealError> {
+        self.sealer_for(writer, frame_length, Lifetime::unlimited(Arc::new(())))
+    }
+
+    pub(super) fn sealer_for<W: Write>(
+        self,
+        writer: W,
+        frame_length: FrameLength,
+        lifetime: Lifetime,
+    ) -> Result<EsdkSealer<W>, SealError> {
         let (key, header) = self.begin(&random()?, frame_length, 0)?;
-        EsdkSealer::start(writer, key, &header, frame_length)
+        EsdkSealer::start(writer, key, &header, frame_length, lifetime)
     }
 
     /// The key of the message, and its header with the tag and with room for the body. This is the only place where a
     /// header comes to be, and it takes the data key with it.
-    fn begin(
+    fn begin<A: Aead>(
         self,
         message_id: &[u8; 32],
         frame_length: FrameLength,
         body: usize,
-    ) -> Result<(BodyKey, Vec<u8>), SealError> {
+    ) -> Result<(BodyKey<A>, Vec<u8>), SealError> {
         if self.wrapped.is_empty() {
             return Err(SealError::DataKeys { count: 0, limit: MAX_DATA_KEYS });
         }
@@ -173,7 +190,13 @@ impl DataKey {
     }
 }
 
-fn append(key: &BodyKey, kind: Kind, number: u32, frame: &[u8], sealed: &mut Vec<u8>) -> Result<(), Broken> {
+fn append<A: Aead>(
+    key: &BodyKey<A>,
+    kind: Kind,
+    number: u32,
+    frame: &[u8],
+    sealed: &mut Vec<u8>,
+) -> Result<(), Broken> {
     let start = sealed.len();
     sealed.extend_from_slice(frame);
     let tag = key.seal_frame(kind, number, sealed.get_mut(start..).ok_or(Broken)?)?;
@@ -210,7 +233,7 @@ mod tests {
         let key = SecretKey::copy_from(&count_up(0x60));
         let wrapped = vec![wrapping.wrap_with(count_up(0xA0), &key, &context).unwrap()];
         let data_key = DataKey { key, context, wrapped };
-        let sealed = data_key.seal_as(&count_up(0x80), b"hello", FrameLength::new(4_096).unwrap()).unwrap();
+        let sealed = data_key.seal_as::<Chosen>(&count_up(0x80), b"hello", FrameLength::new(4_096).unwrap()).unwrap();
         assert_eq!((sealed.len(), sealed.capacity()), (243, 243));
         assert_eq!(
             hex::encode(ring::digest::digest(&ring::digest::SHA256, &sealed)),
@@ -218,6 +241,45 @@ mod tests {
         );
         let keyring = crate::esdk::RawAesKeyring::new([wrapping]).unwrap();
         assert_eq!(keyring.open(&sealed, &Context::from([("table", "orders")])).unwrap(), b"hello");
+    }
+
+    #[cfg(all(feature = "aws-lc-rs", feature = "aes-gcm"))]
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn messages_are_equal_whatever_seals_them_and_open_everywhere(
+            key: [u8; 32],
+            message_id: [u8; 32],
+            pairs in proptest::collection::btree_map("[a-z]{1,4}", ".{0,6}", 0..4),
+            length in 0_usize..2_000,
+            frame in 1_u32..700,
+        ) {
+            use crate::backend::{aws_lc, in_ring, portable};
+
+            let context = MessageContext::new(&Context::new(&pairs).unwrap()).unwrap();
+            let plaintext: Vec<u8> = (0..=u8::MAX).cycle().take(length).collect();
+            let frame = FrameLength::new(frame).unwrap();
+            let wrapping = RawAesKey::new("n", "k", SecretKey::copy_from(&[7; 32])).unwrap();
+            let data_key = || {
+                let key = SecretKey::copy_from(&key);
+                let wrapped = vec![wrapping.wrap_with([9; 12], &key, &context).unwrap()];
+                DataKey { key, context: context.clone(), wrapped }
+            };
+            let sealed = data_key().seal_as::<in_ring::Key>(&message_id, &plaintext, frame).unwrap();
+            assert!(data_key().seal_as::<aws_lc::Key>(&message_id, &plaintext, frame).unwrap() == sealed);
+            assert!(data_key().seal_as::<portable::Key>(&message_id, &plaintext, frame).unwrap() == sealed);
+
+            let header = crate::esdk::MessageHeader::read(&mut sealed.as_slice()).unwrap();
+            let body = &sealed[header.body_start()..];
+            let key = SecretKey::copy_from(&key);
+            let by_ring = BodyKey::<in_ring::Key>::check(&header, &key, &context).unwrap();
+            let by_aws_lc = BodyKey::<aws_lc::Key>::check(&header, &key, &context).unwrap();
+            let by_rust = BodyKey::<portable::Key>::check(&header, &key, &context).unwrap();
+            assert!(body::open(&by_ring, header.content(), body).unwrap() == plaintext);
+            assert!(body::open(&by_aws_lc, header.content(), body).unwrap() == plaintext);
+            assert!(body::open(&by_rust, header.content(), body).unwrap() == plaintext);
+        }
     }
 
     #[test]

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use super::body::{self, BodyKey};
 use super::header::MessageHeader;
 use super::{EsdkOpener, MAX_SIGNED_BYTES, MessageContext, signature};
+use crate::backend::Chosen;
 use crate::error::OpenError;
 use crate::observer::Observer;
 use crate::refusal::{Refusal, Reporter};
 use crate::secret::SecretKey;
+use crate::stream::Lifetime;
 
 /// A message whose header has been read. It waits for its data key, which somebody else unwraps: a KMS, say.
 ///
@@ -74,23 +76,24 @@ impl<R: Read> UnopenedMessage<R> {
     /// [`OpenError::BudgetExceeded`] if a message must be read whole and is too long for that; [`OpenError::Read`] if
     /// the reader fails.
     pub fn open(self, data_key: &SecretKey, demanded: &MessageContext) -> Result<EsdkOpener<R>, OpenError> {
-        let reporter = Reporter { name: None, observer: Arc::clone(&self.observer) };
-        self.open_reporting(data_key, demanded, reporter)
+        let lifetime = Lifetime::unlimited(Arc::clone(&self.observer));
+        self.open_for(data_key, demanded, lifetime)
     }
 
-    pub(super) fn open_reporting(
+    pub(super) fn open_for(
         self,
         data_key: &SecretKey,
         demanded: &MessageContext,
-        reporter: Reporter,
+        lifetime: Lifetime,
     ) -> Result<EsdkOpener<R>, OpenError> {
         let Self { header, reader, .. } = self;
+        let reporter = lifetime.reporter();
         let key = BodyKey::check(&header, data_key, demanded).map_err(|refusal| reporter.refused(refusal))?;
         if header.suite().is_signed() {
-            let body = read_signed(&header, reader, &reporter)?;
-            return Ok(EsdkOpener::of_verified_body(header, key, body, reporter));
+            let body = read_signed(&header, reader, reporter)?;
+            return Ok(EsdkOpener::of_verified_body(header, key, body, lifetime));
         }
-        Ok(EsdkOpener::start(header, key, reader, reporter))
+        Ok(EsdkOpener::start(header, key, reader, lifetime))
     }
 }
 
@@ -125,7 +128,7 @@ pub(super) fn open(
 ) -> Result<Vec<u8>, OpenError> {
     let header = MessageHeader::read(&mut &*sealed)?;
     let opened = unwrap(&header).and_then(|data_key| {
-        let key = BodyKey::check(&header, &data_key, demanded)?;
+        let key = BodyKey::<Chosen>::check(&header, &data_key, demanded)?;
         let body = if header.suite().is_signed() {
             signature::verified_body(&header, sealed)?
         } else {

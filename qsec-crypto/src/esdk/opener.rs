@@ -4,13 +4,16 @@
 
 use std::fmt;
 use std::io::{self, Cursor, Read};
+use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
 
 use super::body::{self, BodyKey, Frame, Kind, Step};
 use super::header::{MessageHeader, TAG_BYTES};
 use crate::error::OpenError;
-use crate::refusal::{Refusal, Reporter};
+use crate::refusal::Refusal;
+use crate::stopped::Stopped;
+use crate::stream::{Clock, Lifetime};
 
 /// Most bytes by which the buffer of a frame grows ahead of what has come: 64 KiB.
 const MAX_GROWTH_BYTES: usize = 64 << 10;
@@ -53,7 +56,7 @@ pub struct EsdkOpener<R: Read> {
     given: usize,
     plaintext: usize,
     state: State,
-    reporter: Reporter,
+    lifetime: Lifetime,
 }
 
 /// Where the body comes from.
@@ -82,12 +85,19 @@ enum State {
 /// Why a frame is not there: refused for ever, or not read yet.
 enum Stop {
     Refused(Refusal),
+    Stopped(Stopped),
     Read(io::Error),
 }
 
 impl From<Refusal> for Stop {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl From<Stopped> for Stop {
+    fn from(stopped: Stopped) -> Self {
+        Self::Stopped(stopped)
     }
 }
 
@@ -98,17 +108,27 @@ impl From<io::Error> for Stop {
 }
 
 impl<R: Read> EsdkOpener<R> {
-    pub(super) fn start(header: MessageHeader, key: BodyKey, reader: R, reporter: Reporter) -> Self {
-        Self::over(header, key, Source::Reader(reader), reporter)
+    pub(super) fn start(header: MessageHeader, key: BodyKey, reader: R, lifetime: Lifetime) -> Self {
+        Self::over(header, key, Source::Reader(reader), lifetime)
     }
 
-    pub(super) fn of_verified_body(header: MessageHeader, key: BodyKey, body: Vec<u8>, reporter: Reporter) -> Self {
-        Self::over(header, key, Source::Verified(Cursor::new(body)), reporter)
+    pub(super) fn of_verified_body(header: MessageHeader, key: BodyKey, body: Vec<u8>, lifetime: Lifetime) -> Self {
+        Self::over(header, key, Source::Verified(Cursor::new(body)), lifetime)
     }
 
-    fn over(header: MessageHeader, key: BodyKey, source: Source<R>, reporter: Reporter) -> Self {
+    fn over(header: MessageHeader, key: BodyKey, source: Source<R>, lifetime: Lifetime) -> Self {
         let frame = Zeroizing::new(Vec::new());
-        Self { header, key, source, next: 1, frame, given: 0, plaintext: 0, state: State::Reading, reporter }
+        Self { header, key, source, next: 1, frame, given: 0, plaintext: 0, state: State::Reading, lifetime }
+    }
+
+    /// Lets the stream end early: once the tenant's key that it was made with is stopped, as far as this node knows, it
+    /// fails with [`OpenError::Stopped`] when it is 15 minutes old
+    /// ([`MAX_STREAM_LIFETIME`](crate::MAX_STREAM_LIFETIME)), counted from this call. Without a clock, or under keys of the
+    /// caller's own, it goes on to its end.
+    #[must_use]
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.lifetime.start(clock);
+        self
     }
 
     /// The header, which has verified.
@@ -120,7 +140,8 @@ impl<R: Read> EsdkOpener<R> {
     ///
     /// # Errors
     /// [`OpenError::NotOpened`] if the stream is not what was sealed, from here or before;
-    /// [`OpenError::BudgetExceeded`] if it is one block that is too long; [`OpenError::Read`] if the reader fails.
+    /// [`OpenError::BudgetExceeded`] if it is one block that is too long; [`OpenError::Read`] if the reader fails;
+    /// [`OpenError::Stopped`] if the key is stopped and the stream too old for that.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, OpenError> {
         self.fill()?;
         let bytes = self.frame.get(self.given..self.plaintext).filter(|bytes| !bytes.is_empty());
@@ -134,7 +155,10 @@ impl<R: Read> EsdkOpener<R> {
             match self.state {
                 State::Reading => self.open_frame()?,
                 State::Ended => break,
-                State::Failed => return Err(OpenError::NotOpened),
+                State::Failed => {
+                    self.lifetime.check("open.refused")?;
+                    return Err(OpenError::NotOpened);
+                }
             }
         }
         Ok(())
@@ -146,16 +170,23 @@ impl<R: Read> EsdkOpener<R> {
             self.frame.zeroize();
             (self.plaintext, self.given) = (0, 0);
         }
-        let opened = self.read_frame().and_then(|frame| Ok(self.verify_frame(&frame)?));
-        opened.map_err(|stop| match stop {
-            Stop::Read(error) => OpenError::Read(error),
-            Stop::Refused(refusal) => {
-                self.state = State::Failed;
-                (self.plaintext, self.given) = (0, 0);
-                self.frame.zeroize();
-                self.reporter.refused(refusal)
-            }
+        self.read_and_verify().map_err(|stop| {
+            let error = match stop {
+                Stop::Read(error) => return OpenError::Read(error),
+                Stop::Refused(refusal) => self.lifetime.reporter().refused(refusal),
+                Stop::Stopped(stopped) => stopped.into(),
+            };
+            self.state = State::Failed;
+            (self.plaintext, self.given) = (0, 0);
+            self.frame.zeroize();
+            error
         })
+    }
+
+    fn read_and_verify(&mut self) -> Result<(), Stop> {
+        let frame = self.read_frame()?;
+        self.lifetime.check("open.refused")?;
+        Ok(self.verify_frame(&frame)?)
     }
 
     /// Reads a frame, and the end behind the last one. After an error of the reader it goes on where it was.

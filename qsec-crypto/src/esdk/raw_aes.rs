@@ -4,11 +4,10 @@ use std::fmt;
 use std::io::{Read, Write};
 use std::sync::Arc;
 
-use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, Tag, UnboundKey};
-
 use super::header::{AWS_KMS, MessageHeader, TAG_BYTES, WrappedKey};
 use super::{DataKey, EsdkOpener, EsdkSealer, FrameLength, MAX_DATA_KEYS, MAX_KEY_NAME_BYTES, MessageContext};
 use super::{UnopenedMessage, message};
+use crate::backend::{Aead, Chosen, NONCE_BYTES};
 use crate::context::Context;
 use crate::error::{OpenError, SealError};
 use crate::kdf::Broken;
@@ -101,15 +100,14 @@ impl RawAesKey {
 
     pub(super) fn wrap_with(
         &self,
-        nonce: [u8; NONCE_LEN],
+        nonce: [u8; NONCE_BYTES],
         data_key: &SecretKey,
         context: &MessageContext,
     ) -> Result<WrappedKey, Broken> {
         let mut ciphertext = Vec::with_capacity(32 + TAG_BYTES);
         ciphertext.extend_from_slice(data_key.expose_secret());
-        let (aad, unique) = (Aad::from(context.encoded()), Nonce::assume_unique_for_key(nonce));
-        let tag = self.aead()?.seal_in_place_separate_tag(unique, aad, &mut ciphertext).map_err(|_| Broken)?;
-        ciphertext.extend_from_slice(tag.as_ref());
+        let tag = self.aead()?.seal(nonce, context.encoded(), &mut ciphertext)?;
+        ciphertext.extend_from_slice(&tag);
         let info = [self.name.as_bytes(), &LENGTHS, &nonce].concat();
         Ok(WrappedKey { provider: self.namespace.clone(), info, ciphertext })
     }
@@ -126,17 +124,16 @@ impl RawAesKey {
         if self.namespace != data_key.provider {
             return Ok(None);
         }
-        let (nonce, tag) = (Nonce::assume_unique_for_key(nonce), Tag::from(*tag));
         let aead = self.aead()?;
         let opened = SecretKey::filled_by(|key| {
             key.copy_from_slice(ciphertext.expose_secret());
-            aead.open_in_place_separate_tag(nonce, Aad::from(context), tag, key, 0..).map(|_| ())
+            aead.open(nonce, context, key, *tag)
         });
         Ok(opened.ok())
     }
 
-    fn aead(&self) -> Result<LessSafeKey, Broken> {
-        UnboundKey::new(&AES_256_GCM, self.key.expose_secret()).map(LessSafeKey::new).map_err(|_| Broken)
+    fn aead(&self) -> Result<Chosen, Broken> {
+        Chosen::new(self.key.expose_secret())
     }
 }
 

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -11,6 +12,7 @@ use super::MAX_WRITTEN_FRAME_BYTES;
 use super::body::{self, BodyKey, Kind, MAX_FRAMES};
 use super::header::TAG_BYTES;
 use crate::error::SealError;
+use crate::stream::{Clock, Lifetime};
 
 /// How many bytes a frame holds: 1 to 16 MiB, 65,536 unless said.
 ///
@@ -96,6 +98,7 @@ pub struct EsdkSealer<W: Write> {
     frame: Zeroizing<Vec<u8>>,
     /// A write failed midway: where the writer stands is unknown, so nothing more is written.
     broken: bool,
+    lifetime: Lifetime,
 }
 
 impl<W: Write> EsdkSealer<W> {
@@ -104,17 +107,28 @@ impl<W: Write> EsdkSealer<W> {
         key: BodyKey,
         header: &[u8],
         frame_length: FrameLength,
+        lifetime: Lifetime,
     ) -> Result<Self, SealError> {
         writer.write_all(header).map_err(SealError::Write)?;
         let room = usize::try_from(frame_length.bytes()).map_err(|_| SealError::Internal)?;
         let frame = Zeroizing::new(Vec::with_capacity(room.saturating_add(TAG_BYTES)));
-        Ok(Self { writer, key, frame_length, next: Some(1), frame, broken: false })
+        Ok(Self { writer, key, frame_length, next: Some(1), frame, broken: false, lifetime })
+    }
+
+    /// Lets the stream end early: once the tenant's key that it was made with is stopped, as far as this node knows, it
+    /// fails with [`SealError::Stopped`] when it is 15 minutes old
+    /// ([`MAX_STREAM_LIFETIME`](crate::MAX_STREAM_LIFETIME)), counted from this call. Without a clock, or under keys of the
+    /// caller's own, it goes on to its end.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.lifetime.start(clock);
+        self
     }
 
     /// Seals the final frame, which marks the end, and returns the writer.
     ///
     /// # Errors
-    /// [`SealError::Write`] if the writer fails, now or before; [`SealError::MessageTooLong`] beyond 2³² − 1 frames.
+    /// [`SealError::Write`] if the writer fails, now or before; [`SealError::MessageTooLong`] beyond 2³² − 1 frames;
+    /// [`SealError::Stopped`] if the key is stopped and the stream too old for that.
     pub fn finish(mut self) -> Result<W, SealError> {
         self.write_frame(Kind::Final)?;
         self.writer.flush().map_err(SealError::Write)?;
@@ -122,6 +136,7 @@ impl<W: Write> EsdkSealer<W> {
     }
 
     fn write_frame(&mut self, kind: Kind) -> Result<(), SealError> {
+        self.lifetime.check("seal.refused").inspect_err(|_| self.broken = true)?;
         if self.broken {
             return Err(SealError::Write(io::Error::other("an earlier write failed")));
         }
@@ -182,7 +197,7 @@ mod tests {
 
     fn sealer<W: Write>(writer: W) -> EsdkSealer<W> {
         let (key, _) = BodyKey::derive(EsdkSuite::Committing, &[1; 32], &SecretKey::copy_from(&[2; 32])).unwrap();
-        EsdkSealer::start(writer, key, b"", FrameLength(10)).unwrap()
+        EsdkSealer::start(writer, key, b"", FrameLength(10), Lifetime::unlimited(Arc::new(()))).unwrap()
     }
 
     #[test]

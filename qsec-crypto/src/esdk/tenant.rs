@@ -45,7 +45,7 @@ impl TenantKey {
         context: &Context,
         frame_length: FrameLength,
     ) -> Result<EsdkSealer<W>, SealError> {
-        self.esdk_data_key(context)?.sealer(writer, frame_length)
+        self.esdk_data_key(context)?.sealer_for(writer, frame_length, self.lifetime())
     }
 
     /// Opens a message of the AWS Encryption SDK that was sealed under this version of this tenant's key and purpose, and
@@ -69,7 +69,7 @@ impl TenantKey {
         let context = self.message_context(context)?;
         let message = UnopenedMessage::read(reader)?;
         let data_key = self.unwrap(message.header()).map_err(|refusal| self.reporter().refused(refusal))?;
-        message.open_reporting(&data_key, &context, self.reporter())
+        message.open_for(&data_key, &context, self.lifetime())
     }
 
     fn esdk_data_key(&self, context: &Context) -> Result<DataKey, SealError> {

@@ -1,5 +1,7 @@
 //! The crate from outside, as its users see it.
 
+#[cfg(feature = "async-io")]
+mod asynchronous;
 mod cache;
 mod clock;
 mod compact;
@@ -10,10 +12,12 @@ mod esdk;
 mod events;
 mod flight;
 mod keyring;
+mod lifetime;
 mod local_kms;
 mod migration;
 mod model;
 mod policy;
+mod processes;
 mod records;
 mod reencryption;
 mod revocation;
@@ -21,5 +25,6 @@ mod rewrap;
 mod root_rotation;
 mod shred;
 mod streams;
+mod sweep;
 mod tampering;
 mod world;

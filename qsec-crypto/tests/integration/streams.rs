@@ -3,7 +3,7 @@
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use proptest::prelude::*;
-use qsec_crypto::{Context, OpenError, RawKey, SecretKey, TenantKey};
+use qsec_crypto::{Context, OpenError, RawKey, SecretKey, TenantKey, Threads};
 
 fn key() -> TenantKey {
     RawKey::new(SecretKey::copy_from(&[7; 32])).at_version(3).unwrap()
@@ -39,6 +39,63 @@ fn a_stream_opens_however_the_reader_cuts_it() {
             assert_eq!(opener.read(&mut [0]).unwrap(), 0);
             assert!(opener.next_chunk().unwrap().is_none());
         }
+    }
+}
+
+#[test]
+fn several_threads_open_what_one_opens_and_fail_where_it_fails() {
+    let context = Context::empty();
+    for (length, threads) in
+        [(0, 2), (16_384, 3), (64 * 16_384, 1), (2 * 64 * 16_384, 2), (5_000_000, 2), (5_000_000, 5)]
+    {
+        let threads = Threads::new(threads).unwrap();
+        let plain = plaintext(length);
+        let sealed = key().seal_parallel(&plain, &context, threads).unwrap();
+        assert!(key().open(&sealed, &context).unwrap() == plain);
+        let mut opened = Vec::new();
+        let mut opener = key().opener(Dribble(&sealed, 100_000, 0), &context).unwrap().with_threads(threads);
+        opener.read_to_end(&mut opened).unwrap();
+        assert!(opened == plain, "{length} bytes on {threads:?}");
+
+        // Cut behind every 60th chunk and in its middle: what went before it leaves, and nothing else.
+        for cut in
+            (0..sealed.len() / 16_400).step_by(60).flat_map(|chunk| [62 + chunk * 16_400, 62 + chunk * 16_400 + 99])
+        {
+            let cut_off = &sealed[..cut.min(sealed.len() - 1)];
+            assert!(key().open_parallel(cut_off, &context, threads).is_err());
+            let mut opened = Vec::new();
+            let mut opener = key().opener(cut_off, &context).unwrap().with_threads(threads);
+            assert!(opener.read_to_end(&mut opened).is_err());
+            assert!(opened == plain[..(cut_off.len() - 62) / 16_400 * 16_384], "{length} bytes cut at {cut}");
+            assert!(matches!(opener.next_chunk(), Err(OpenError::NotOpened)));
+        }
+    }
+}
+
+#[test]
+fn nothing_behind_a_forged_chunk_leaves_whichever_thread_opened_it() {
+    let (context, threads) = (Context::empty(), Threads::new(4).unwrap());
+    let plain = plaintext(8_000_000);
+    let sealed = key().seal(&plain, &context).unwrap();
+    for forged in [0, 1, 40, 63, 64, 255, 256, 300, 488] {
+        let mut sealed = sealed.clone();
+        sealed[62 + forged * 16_400 + 7] ^= 1;
+        assert!(matches!(key().open_parallel(&sealed, &context, threads), Err(OpenError::NotOpened)));
+        let (mut opened, mut opener) = (Vec::new(), key().opener(sealed.as_slice(), &context).unwrap());
+        opener = opener.with_threads(threads);
+        assert!(opener.read_to_end(&mut opened).is_err());
+        assert!(opened == plain[..forged * 16_384], "chunk {forged}");
+    }
+}
+
+#[test]
+fn what_has_no_chunks_is_opened_by_one_thread() {
+    let (context, threads) = (Context::empty(), Threads::new(4).unwrap());
+    let sealed = key().seal_compact_uncommitted(b"x", &context).unwrap();
+    assert_eq!(key().open_parallel(&sealed, &context, threads).unwrap(), b"x");
+    assert_eq!(key().open_parallel(b"plain", &context, threads).unwrap_err().code(), "malformed");
+    for count in [0, 65] {
+        assert_eq!(Threads::new(count).unwrap_err().code(), "usage");
     }
 }
 
