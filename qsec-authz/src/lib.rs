@@ -31,6 +31,7 @@
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
 //! | change the policy while others read it | [`LivePolicy`] |
+//! | change it under authorisation | [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
 //! | rows and columns: section access | module `section` |
 //!
@@ -144,6 +145,7 @@ mod flaw;
 mod hash;
 mod lint;
 mod live;
+mod management;
 mod policy;
 mod request;
 mod resource;
@@ -161,6 +163,7 @@ pub use explanation::Explanation;
 pub use flaw::{Flaw, Position, RuleFlaw};
 pub use lint::{Finding, Lint};
 pub use live::LivePolicy;
+pub use management::{Actor, Edit, Holder, ManageError, Plan, PolicyEvent, Register, RuleText};
 pub use policy::{MAX_POLICY_BYTES, MAX_TOML_BYTES, Model, Policy, PolicyError, Tenant, TenantStatus};
 pub use request::{Context, MAX_REQUEST_BYTES, Request, RequestError, ResourceRef, Subject};
 pub use resource::{AttributeValue, MAX_NAME_BYTES, Resource};

@@ -11,11 +11,13 @@ use crate::flaw::{Fault, Flaw, RuleFlaw};
 use crate::resource::{AttributeValue, Attributes, Resource};
 use crate::rule::ReadRule;
 use crate::snapshot::Snapshot;
-use crate::store::{PolicyEntry, StoredPolicy};
+use crate::store::{EntryKind, PolicyEntry, StoredPolicy};
 use crate::tables::{Permission, SpaceRole, SpaceType};
 
 mod entries;
 mod read;
+
+pub(crate) use read::PERSONAS;
 
 /// Longest policy in JSON, in bytes: 300,000 users of 200 bytes each; more belongs into a store.
 pub const MAX_POLICY_BYTES: usize = 64 * 1024 * 1024;
@@ -273,6 +275,11 @@ impl Tenant {
     /// [`PolicyError::BadPolicy`] if an entry is longer than stores keep: a space with some 30,000 members.
     pub fn entries(&self) -> Result<Vec<PolicyEntry>, PolicyError> {
         entries::entries(self).map_err(|fault| PolicyError::new(fault, None))
+    }
+
+    /// The body of one entry, a rule by its name; `None` if there is no such entry.
+    pub(crate) fn entry_body(&self, kind: EntryKind, id: &str) -> Option<String> {
+        entries::body_of(self, kind, id)
     }
 }
 

@@ -33,6 +33,19 @@ pub(super) fn entries(tenant: &Tenant) -> Result<Vec<PolicyEntry>, Fault> {
     }
 }
 
+/// The body of one entry, a rule by its name.
+pub(super) fn body_of(tenant: &Tenant, kind: EntryKind, id: &str) -> Option<String> {
+    match kind {
+        EntryKind::Tenant => Some(json(&tenant.settings)),
+        EntryKind::Role => tenant.roles.get(id).map(json),
+        EntryKind::Group => tenant.groups.get(id).map(json),
+        EntryKind::User => tenant.users.get(id).map(json),
+        EntryKind::Space => tenant.spaces.get(id).map(json),
+        EntryKind::Resource => tenant.resources.get(id).map(json),
+        EntryKind::Rule => tenant.rules.iter().find(|rule| rule.name == id).map(json),
+    }
+}
+
 fn path(tenant: &str, entry: &PolicyEntry) -> String {
     match section(entry.kind) {
         Some(section) => format!("tenants.{tenant}.{section}.{}", entry.id),

@@ -1,5 +1,7 @@
 //! Everything that is tested from outside, in one binary.
 
+mod escalation;
+mod management;
 mod matrix;
 mod naive;
 mod naive_rules;
