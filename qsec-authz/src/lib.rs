@@ -29,6 +29,7 @@
 //! | ask | [`Request`], [`Subject`], [`Action`], [`Resource`], [`Context`] |
 //! | decide | [`Snapshot::decide`] with [`Decision`], [`Allowed`], [`Denied`] |
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
+//! | give less | [`Unused`] of the [`Use`]s of a [`Period`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
 //! | change the policy while others read it | [`LivePolicy`] |
 //! | change it under authorisation | [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
@@ -97,7 +98,8 @@
 //! - **What cannot be said is denied.** A rule that asks whether it grants what it is about to grant, or leads more than 16
 //!   questions deep, fails, and a question that found no grant where a rule failed fails too: `!resource.HasPrivilege(…)` in a
 //!   circle never opens anything. [`Snapshot::explain`] calls it `error`.
-//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups.
+//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups. The crate's folder
+//!   `personas` has a policy to begin with for each model; `tests/data/matrix` says what each may do by it.
 //!
 //! # Guarantees and limits
 //!
@@ -154,6 +156,7 @@ pub mod section;
 mod snapshot;
 pub mod store;
 mod tables;
+mod usage;
 mod visible;
 
 pub use action::Action;
@@ -171,4 +174,5 @@ pub use rule::{MAX_CONDITION_BYTES, MAX_RULES};
 pub use snapshot::Snapshot;
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
 pub use tables::client_scopes;
+pub use usage::{Grant, Period, Unused, UnusedGrant, Use};
 pub use visible::Visible;

@@ -64,6 +64,7 @@ pub use event::PolicyEvent;
 use gain::Comparison;
 use holdings::Holdings;
 use question::Question;
+pub(crate) use reaction::{Trait, grants_through, presence_matters};
 
 /// Who changes, from where. Plain data, as the [`Subject`] in it.
 ///

@@ -1,5 +1,9 @@
 //! One change of a policy, as plain data.
 
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
 use crate::resource::{AttributeValue, Resource};
 
 /// Who holds a role: a user or a group.
@@ -21,6 +25,22 @@ impl Holder {
     /// A group.
     pub fn group(name: impl Into<String>) -> Self {
         Self::Group(name.into())
+    }
+}
+
+impl fmt::Display for Holder {
+    /// As spaces name their members: `user:ID` or `group:NAME`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(id) => write!(f, "user:{id}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+        }
+    }
+}
+
+impl Serialize for Holder {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -3,12 +3,14 @@
 //! Comparisons hold if *some* value fits, so a value more can only make them true, and a value less only false; `Empty()` is the
 //! other way round, and `not` turns both. What is not seen to be harmless counts as a reaction.
 
+use crate::action::Action;
+use crate::bits::Set;
 use crate::rule::ReadRule;
 use crate::rule::syntax::{Expression, Operand, Operator, Path, Root, Segment, Sort};
 
 /// Something that rules read of a user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Trait<'a> {
+pub(crate) enum Trait<'a> {
     Group(&'a str),
     Role(&'a str),
     Directory(&'a str),
@@ -139,6 +141,34 @@ pub(super) fn denies_by_privilege(rule: &ReadRule) -> bool {
         }
     }
     rule.condition.as_ref().is_some_and(|condition| walk(condition, false))
+}
+
+/// Whether the rule could be true because somebody has the trait.
+pub(crate) fn presence_matters(rule: &ReadRule, one: Trait<'_>) -> bool {
+    reaction(rule, one, true) != Reaction::None
+}
+
+/// The actions that the condition asks for as privileges: what the rule grants, it grants through them.
+pub(crate) fn grants_through(rule: &ReadRule) -> Set<Action> {
+    fn walk(expression: &Expression, found: &mut Set<Action>) {
+        match expression {
+            Expression::Not(inner) => walk(inner, found),
+            Expression::All(all) | Expression::Any(all) => all.iter().for_each(|part| walk(part, found)),
+            Expression::HasPrivilege(_, action) => found.add(*action),
+            Expression::Compare(..)
+            | Expression::Like(..)
+            | Expression::Matches(..)
+            | Expression::Empty(_)
+            | Expression::Constant(_)
+            | Expression::IsAnonymous
+            | Expression::IsOwned(_) => {}
+        }
+    }
+    let mut found = Set::EMPTY;
+    if let Some(condition) = &rule.condition {
+        walk(condition, &mut found);
+    }
+    found
 }
 
 /// Whether the condition is about the requester alone: true or false whatever the resource and the environment.

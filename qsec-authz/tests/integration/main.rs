@@ -5,6 +5,8 @@ mod management;
 mod matrix;
 mod naive;
 mod naive_rules;
+mod personas;
 mod policy_file;
 mod properties;
 mod rules;
+mod usage;
