@@ -25,7 +25,7 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | read a policy, from a file or a store | [`Policy`], [`Tenant`], [`PolicyError`], [`Flaw`] |
+//! | read a policy, from a file or a store | [`Policy`] (its JSON Schema is `policy.schema.json`), [`Tenant`], [`PolicyError`], [`Flaw`] |
 //! | ask | [`Request`], [`Subject`], [`Action`], [`Resource`], [`Context`] |
 //! | decide | [`Snapshot::decide`] with [`Decision`], [`Allowed`], [`Denied`] |
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
@@ -152,6 +152,7 @@ mod policy;
 mod request;
 mod resource;
 mod rule;
+mod schema;
 pub mod section;
 mod snapshot;
 pub mod store;

@@ -344,6 +344,17 @@ fn administrators(tenant: &Tenant) -> Administrators {
 }
 
 /// A change that was decided: what will be stored, what it makes, and the event that records it. It is committed once.
+///
+/// ```
+/// use qsec_authz::{Actor, Edit, Policy, Register, StoredPolicy, Subject};
+/// let policy = Policy::parse(r#"{"version":1,"tenants":{"acme":{"users":{"ana":{"roles":["TenantAdmin"]}}}}}"#)?;
+/// let entries = policy.tenant("acme").unwrap().entries()?;
+/// let register = Register::from_stored("acme", StoredPolicy { version: 7, entries })?;
+/// let edit = Edit::CreateGroup { name: "finance".into() };
+/// let plan = register.plan(&Actor::new(&Subject::user("ana")), &edit)?;
+/// assert_eq!((plan.expected(), plan.next().version(), plan.changes().len()), (7, 8, 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a plan that is not committed changes nothing"]
 pub struct Plan {

@@ -154,6 +154,23 @@ impl Policy {
         entries::json(self)
     }
 
+    /// The policy file again, as TOML.
+    ///
+    /// ```
+    /// use qsec_authz::Policy;
+    /// let policy = Policy::parse(r#"{"version":1,"tenants":{"acme":{"users":{"ana":{"roles":["Steward"]}}}}}"#)?;
+    /// assert_eq!(Policy::parse_toml(&policy.to_toml()?)?, policy);
+    /// # Ok::<(), qsec_authz::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::BadPolicy`] if TOML cannot say it: it has no `null`, which an attribute may be in JSON.
+    pub fn to_toml(&self) -> Result<String, PolicyError> {
+        let refused = |error: toml::ser::Error| Fault::value(format!("not to be said in TOML: {error}"), String::new());
+        let said = entries::nulls(self).map_or(Ok(()), |path| Err(Fault::value("TOML has no `null`", path)));
+        said.and_then(|()| toml::to_string(self).map_err(refused)).map_err(|fault| PolicyError::new(fault, None))
+    }
+
     /// Makes the immutable snapshot that decides.
     ///
     /// # Errors
@@ -195,7 +212,7 @@ impl Serialize for TenantStatus {
     }
 }
 
-const STATUSES: &[(&str, TenantStatus)] = &[
+pub(crate) const STATUSES: &[(&str, TenantStatus)] = &[
     ("active", TenantStatus::Active),
     ("user_access_disabled", TenantStatus::UserAccessDisabled),
     ("deactivated", TenantStatus::Deactivated),
@@ -219,7 +236,7 @@ impl Serialize for Model {
     }
 }
 
-const MODELS: &[(&str, Model)] = &[("cloud", Model::Cloud), ("enterprise", Model::Enterprise)];
+pub(crate) const MODELS: &[(&str, Model)] = &[("cloud", Model::Cloud), ("enterprise", Model::Enterprise)];
 
 /// The policy of one tenant, as data.
 ///
@@ -411,7 +428,7 @@ fn word<T: PartialEq>(known: &[(&'static str, T)], value: &T) -> &'static str {
     known.iter().find(|(_, one)| one == value).map_or("", |(name, _)| *name)
 }
 
-const USER_STATUSES: &[(&str, bool)] = &[("active", false), ("disabled", true)];
+pub(crate) const USER_STATUSES: &[(&str, bool)] = &[("active", false), ("disabled", true)];
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn user_status_name<S: Serializer>(disabled: &bool, serializer: S) -> Result<S::Ok, S::Error> {

@@ -83,6 +83,13 @@ impl Period {
 }
 
 /// What a grant is.
+///
+/// ```
+/// use qsec_authz::{Grant, Holder};
+/// let grant = Grant::RoleAssignment { holder: Holder::user("ana"), role: "Steward".into() };
+/// let json = serde_json::to_string(&grant).unwrap();
+/// assert_eq!(json, r#"{"grant":"role_assignment","holder":"user:ana","role":"Steward"}"#);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case", tag = "grant")]
 #[non_exhaustive]
@@ -119,6 +126,16 @@ pub enum Grant {
 
 /// A grant that no use needed, and what would be lost with it: actions by type of resource, or by the filter of a rule. What only
 /// its owner may do is among them; a role that only rules read loses nothing of its own.
+///
+/// ```
+/// use qsec_authz::{Period, Policy, Unused};
+/// use std::time::SystemTime;
+/// let policy = Policy::parse(r#"{"version":1,"tenants":{"acme":{"users":{"ana":{"roles":["Developer"]}}}}}"#)?;
+/// let period = Period::new(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH);
+/// let unused = Unused::of(&policy, "acme", period, []);
+/// assert!(unused.grants()[0].lost().eq([("ApiKey", &["create", "read", "delete"][..])]));
+/// # Ok::<(), qsec_authz::PolicyError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnusedGrant {
     #[serde(flatten)]

@@ -7,6 +7,11 @@ use serde::{Serialize, Serializer};
 use crate::resource::{AttributeValue, Resource};
 
 /// Who holds a role: a user or a group.
+///
+/// ```
+/// use qsec_authz::Holder;
+/// assert_eq!(Holder::group("finance").to_string(), "group:finance");
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Holder {

@@ -9,4 +9,6 @@ mod personas;
 mod policy_file;
 mod properties;
 mod rules;
+mod schema;
 mod usage;
+mod written;
