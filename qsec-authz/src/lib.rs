@@ -32,7 +32,7 @@
 //! | give less | [`Unused`] of the [`Use`]s of a [`Period`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
 //! | change the policy while others read it | [`LivePolicy`] |
-//! | change it under authorisation | [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
+//! | change it under authorisation | module [`management`]: [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
 //! | rows and columns: section access | module `section` |
 //!
@@ -147,7 +147,7 @@ mod flaw;
 mod hash;
 mod lint;
 mod live;
-mod management;
+pub mod management;
 mod policy;
 mod request;
 mod resource;

@@ -6,8 +6,13 @@
 //! Two questions are asked, both of the snapshot of the version that is changed:
 //!
 //! 1. **May the actor make this change?** Each is an action on the `User`, `Group`, `Role`, `Space`, `SystemRule`, `Tenant` or
-//!    resource that it changes; [`Edit`] says which. Denied by default, with scopes and capabilities, as every decision.
+//!    resource that it changes; [`Edit`] says which. Denied by default, with scopes and capabilities, as every decision. A rule is
+//!    asked about as a `SystemRule` with the attributes `category` (`Security`) and `resourceFilter_text`; in a tenant of the cloud
+//!    model, where no role grants anything on rules, `update` on the `Tenant` will do.
 //! 2. **Does it give anybody more than the actor holds?** See below.
+//!
+//! A plan reads the policy with the change once more as a whole, so that what is stored can always be read: it takes as long as
+//! reading and compiling the tenant does.
 //!
 //! # Nobody grants more than they hold
 //!
@@ -35,8 +40,10 @@
 //! - **Losses** can open a rule that waits for them: `!(user.group = "Guests")`, `!resource.HasPrivilege("read")`. Such a rule must
 //!   be held too.
 //! - **The last active `TenantAdmin`** is never removed, disabled or restricted, by nobody.
+//! - **The group of a token** and the entry of a group are two things: a group that the policy lacks can still be read by rules.
 //! - **Content is not a role**: who owns an app and in which space it stands is decided by `change_owner` and `change_space`
-//!   alone, but nobody makes a change of owner by which they may more than before.
+//!   alone, but nobody makes a change of owner, or of the name of a space, by which they may more than before. Two who act together
+//!   can hand content to and fro.
 
 use std::collections::BTreeMap;
 

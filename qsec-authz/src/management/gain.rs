@@ -205,6 +205,7 @@ impl<'a> Comparison<'a> {
 
     /// Rules that could turn true: each is harmless if the actor stands on that side itself, or holds what the rule grants.
     fn trait_changed(&mut self, one: Trait<'_>, gained: bool, actor_too: bool) {
+        let actor_too = actor_too && self.holdings.is_unscoped();
         for (name, read) in active_rules(self.new) {
             let harmless = match reaction(&read, one, gained) {
                 Reaction::None => true,
@@ -223,6 +224,11 @@ impl<'a> Comparison<'a> {
             if let Some(owner) = &new.owner {
                 self.demand_decisions(id, owner);
             }
+        }
+        if old.name != new.name {
+            // Rules may read the name: nobody raises themselves by it.
+            let actor = self.holdings.user_id().to_owned();
+            self.demand_decisions(id, &actor);
         }
         self.members(id, old, new);
     }

@@ -35,6 +35,12 @@ impl<'a> Holdings<'a> {
         self.tenant.model() == Model::Cloud && self.principal.roles.has(TenantRole::TenantAdmin) && scoped
     }
 
+    /// Whether no scope of a token holds anything back. What has no cell in the tables is held only then.
+    pub(super) fn is_unscoped(&self) -> bool {
+        let everything = Set::of(&[Scope::AdminClassic, Scope::UserDefault]);
+        self.ceiling().is_none_or(|ceiling| everything.without(ceiling).is_empty())
+    }
+
     fn ceiling(&self) -> Option<Set<Scope>> {
         self.actor.subject.ceiling()
     }
@@ -73,7 +79,7 @@ impl<'a> Holdings<'a> {
         let admin = MATRIX.admin_roles.has(role);
         let level = if admin { Level::Admin } else { Level::User };
         let standing = if admin { self.principal.is_administrator() } else { true };
-        let itself = !capability || self.principal.roles.has(role);
+        let itself = !capability || (self.is_unscoped() && self.principal.roles.has(role));
         standing && itself && self.has_cells(Place::ALL, None, |cell| cell.roles.has(role).then_some(level))
     }
 
@@ -84,9 +90,10 @@ impl<'a> Holdings<'a> {
             let level = if admin { Level::Admin } else { Level::User };
             let exports = Set::of(&[Permission::AppsDataExport, Permission::AppsImageExport]);
             let itself = if permission == Permission::AppsDataExport {
-                self.principal.permissions.has(permission)
+                self.is_unscoped() && self.principal.permissions.has(permission)
             } else {
-                permission != Permission::AppsImageExport || self.principal.permissions.meets(exports)
+                let one_of_them = self.is_unscoped() && self.principal.permissions.meets(exports);
+                permission != Permission::AppsImageExport || one_of_them
             };
             itself && self.has_cells(Place::ALL, None, |cell| cell.permissions.has(permission).then_some(level))
         })
@@ -131,8 +138,7 @@ impl<'a> Holdings<'a> {
     /// Whether the actor may do all that a rule allows, whatever its condition: each action by some rule with a wider filter and
     /// context, whose condition is about the requester alone and true for the actor.
     pub(super) fn covers(&self, rule: &ReadRule) -> bool {
-        let scoped = Set::of(&[Scope::AdminClassic, Scope::UserDefault]);
-        if self.ceiling().is_some_and(|ceiling| !scoped.without(ceiling).is_empty()) {
+        if !self.is_unscoped() {
             return false;
         }
         let wider = |one: &&Rule| {

@@ -358,6 +358,10 @@ fn token_that_holds_back_administrators_rights_grants_less() {
     assert_eq!(plan(&["users:manage"], &steward), "exceeds");
     assert_eq!(plan(&["users:manage"], &Edit::DisableUser { id: text("ana") }), "planned");
     assert_eq!(plan(&["user_default"], &steward), "denied");
+    // What rules read is not passed on by a token that would not let rules through.
+    let team = Edit::SetCustom { user: text("ana"), name: text("Team"), value: Some("Sales".into()) };
+    assert_eq!(plan(&["users:manage"], &team), "exceeds");
+    assert_eq!(plan(&["admin_classic"], &team), "planned");
     assert_eq!(plan(&["admin.spaces"], &member("sales", Holder::user("root"), &["consumer"])), "exceeds");
 }
 

@@ -122,7 +122,7 @@ fn schema_accepts_the_policies_of_the_worked_cases_and_refuses_malformed_ones() 
         json!({"tenants": {}}),
         json!({"version": 1, "tenants": {"": {}}}),
         json!({"version": 1, "tenants": {}, "more": 1}),
-        tenant(json!({"statu": "active"})),
+        tenant(json!({"state": "active"})),
         tenant(json!({"status": "closed"})),
         tenant(json!({"roles": {"R": ["apps:write"]}})),
         tenant(json!({"users": {"ana": {"roles": "Steward"}}})),
