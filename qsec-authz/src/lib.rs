@@ -25,12 +25,14 @@
 //!
 //! | to | see |
 //! |---|---|
-//! | read a policy, from a file or a store | [`Policy`], [`Tenant`], [`PolicyError`], [`Flaw`] |
+//! | read a policy, from a file or a store | [`Policy`] (its JSON Schema is `policy.schema.json`), [`Tenant`], [`PolicyError`], [`Flaw`] |
 //! | ask | [`Request`], [`Subject`], [`Action`], [`Resource`], [`Context`] |
 //! | decide | [`Snapshot::decide`] with [`Decision`], [`Allowed`], [`Denied`] |
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
+//! | give less | [`Unused`] of the [`Use`]s of a [`Period`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
 //! | change the policy while others read it | [`LivePolicy`] |
+//! | change it under authorisation | module [`management`]: [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
 //! | hand roles and spaces to Cedar, or have it check them | [`cedar`] |
 //! | rows and columns: section access | module `section` |
@@ -98,7 +100,8 @@
 //! - **What cannot be said is denied.** A rule that asks whether it grants what it is about to grant, or leads more than 16
 //!   questions deep, fails, and a question that found no grant where a rule failed fails too: `!resource.HasPrivilege(…)` in a
 //!   circle never opens anything. [`Snapshot::explain`] calls it `error`.
-//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups.
+//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups. The crate's folder
+//!   `personas` has a policy to begin with for each model; `tests/data/matrix` says what each may do by it.
 //!
 //! # Guarantees and limits
 //!
@@ -147,15 +150,18 @@ mod flaw;
 mod hash;
 mod lint;
 mod live;
+pub mod management;
 pub mod manual;
 mod policy;
 mod request;
 mod resource;
 mod rule;
+mod schema;
 pub mod section;
 mod snapshot;
 pub mod store;
 mod tables;
+mod usage;
 mod visible;
 
 pub use action::Action;
@@ -165,6 +171,7 @@ pub use explanation::Explanation;
 pub use flaw::{Flaw, Position, RuleFlaw};
 pub use lint::{Finding, Lint};
 pub use live::LivePolicy;
+pub use management::{Actor, Edit, Holder, ManageError, Plan, PolicyEvent, Register, RuleText};
 pub use policy::{MAX_POLICY_BYTES, MAX_TOML_BYTES, Model, Policy, PolicyError, Tenant, TenantStatus};
 pub use request::{Context, MAX_REQUEST_BYTES, Request, RequestError, ResourceRef, Subject};
 pub use resource::{AttributeValue, MAX_NAME_BYTES, Resource};
@@ -172,4 +179,5 @@ pub use rule::{MAX_CONDITION_BYTES, MAX_RULES};
 pub use snapshot::Snapshot;
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
 pub use tables::client_scopes;
+pub use usage::{Grant, Period, Unused, UnusedGrant, Use};
 pub use visible::Visible;

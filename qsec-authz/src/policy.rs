@@ -11,11 +11,13 @@ use crate::flaw::{Fault, Flaw, RuleFlaw};
 use crate::resource::{AttributeValue, Attributes, Resource};
 use crate::rule::ReadRule;
 use crate::snapshot::Snapshot;
-use crate::store::{PolicyEntry, StoredPolicy};
+use crate::store::{EntryKind, PolicyEntry, StoredPolicy};
 use crate::tables::{Permission, SpaceRole, SpaceType};
 
 mod entries;
 mod read;
+
+pub(crate) use read::PERSONAS;
 
 /// Longest policy in JSON, in bytes: 300,000 users of 200 bytes each; more belongs into a store.
 pub const MAX_POLICY_BYTES: usize = 64 * 1024 * 1024;
@@ -152,6 +154,23 @@ impl Policy {
         entries::json(self)
     }
 
+    /// The policy file again, as TOML.
+    ///
+    /// ```
+    /// use qsec_authz::Policy;
+    /// let policy = Policy::parse(r#"{"version":1,"tenants":{"acme":{"users":{"ana":{"roles":["Steward"]}}}}}"#)?;
+    /// assert_eq!(Policy::parse_toml(&policy.to_toml()?)?, policy);
+    /// # Ok::<(), qsec_authz::PolicyError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`PolicyError::BadPolicy`] if TOML cannot say it: it has no `null`, which an attribute may be in JSON.
+    pub fn to_toml(&self) -> Result<String, PolicyError> {
+        let refused = |error: toml::ser::Error| Fault::value(format!("not to be said in TOML: {error}"), String::new());
+        let said = entries::nulls(self).map_or(Ok(()), |path| Err(Fault::value("TOML has no `null`", path)));
+        said.and_then(|()| toml::to_string(self).map_err(refused)).map_err(|fault| PolicyError::new(fault, None))
+    }
+
     /// Makes the immutable snapshot that decides.
     ///
     /// # Errors
@@ -193,7 +212,7 @@ impl Serialize for TenantStatus {
     }
 }
 
-const STATUSES: &[(&str, TenantStatus)] = &[
+pub(crate) const STATUSES: &[(&str, TenantStatus)] = &[
     ("active", TenantStatus::Active),
     ("user_access_disabled", TenantStatus::UserAccessDisabled),
     ("deactivated", TenantStatus::Deactivated),
@@ -217,7 +236,7 @@ impl Serialize for Model {
     }
 }
 
-const MODELS: &[(&str, Model)] = &[("cloud", Model::Cloud), ("enterprise", Model::Enterprise)];
+pub(crate) const MODELS: &[(&str, Model)] = &[("cloud", Model::Cloud), ("enterprise", Model::Enterprise)];
 
 /// The policy of one tenant, as data.
 ///
@@ -273,6 +292,11 @@ impl Tenant {
     /// [`PolicyError::BadPolicy`] if an entry is longer than stores keep: a space with some 30,000 members.
     pub fn entries(&self) -> Result<Vec<PolicyEntry>, PolicyError> {
         entries::entries(self).map_err(|fault| PolicyError::new(fault, None))
+    }
+
+    /// The body of one entry, a rule by its name; `None` if there is no such entry.
+    pub(crate) fn entry_body(&self, kind: EntryKind, id: &str) -> Option<String> {
+        entries::body_of(self, kind, id)
     }
 }
 
@@ -404,7 +428,7 @@ fn word<T: PartialEq>(known: &[(&'static str, T)], value: &T) -> &'static str {
     known.iter().find(|(_, one)| one == value).map_or("", |(name, _)| *name)
 }
 
-const USER_STATUSES: &[(&str, bool)] = &[("active", false), ("disabled", true)];
+pub(crate) const USER_STATUSES: &[(&str, bool)] = &[("active", false), ("disabled", true)];
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
 fn user_status_name<S: Serializer>(disabled: &bool, serializer: S) -> Result<S::Ok, S::Error> {

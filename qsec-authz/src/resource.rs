@@ -105,6 +105,10 @@ pub struct Resource {
     pub(crate) attributes: Attributes,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) custom: Attributes,
+    /// It describes an entry of the policy, such as a user: its id is no id of a resource, and may be one by chance. Nobody owns
+    /// it: who could create a user as its own content would have that of the usual rule for owners.
+    #[serde(skip)]
+    pub(crate) is_entry: bool,
 }
 
 impl Resource {
@@ -121,6 +125,7 @@ impl Resource {
             links: BTreeMap::new(),
             attributes: BTreeMap::new(),
             custom: BTreeMap::new(),
+            is_entry: false,
         }
     }
 
@@ -305,6 +310,7 @@ pub(crate) fn read(at: &At<'_>, with_id: bool) -> Result<Resource, Fault> {
         links: read_links(at)?,
         attributes: read_attributes(at, "attributes")?,
         custom: read_attributes(at, "custom")?,
+        is_entry: false,
     };
     match resource.defect() {
         Some(defect) => Err(defect.fault(at)),

@@ -96,3 +96,31 @@ fn holders<T: crate::bits::Bit>(
 ) -> crate::bits::Set<T> {
     lines.iter().filter(|line| line.has(kind, place, own, action)).map(|line| line.holder).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bits::Bit;
+
+    /// A type, role or permission that is added to the tables and not to the reviewed matrix would pass unseen.
+    #[test]
+    fn every_name_of_the_tables_stands_in_the_reviewed_matrix() {
+        let reviewed = include_str!("../tests/data/matrix/roles.txt");
+        let words: std::collections::HashSet<&str> = reviewed.split([' ', ',', '\n', '|']).collect();
+        for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::Other) {
+            assert!(words.contains(kind.name()), "type {}", kind.name());
+        }
+        for role in TenantRole::ALL {
+            assert!(words.contains(&*format!("role:{}", role.name())), "role {}", role.name());
+        }
+        for permission in Permission::ALL {
+            assert!(words.contains(&*format!("permission:{}", permission.name())), "permission {}", permission.name());
+        }
+        for space in SpaceType::ALL {
+            for role in space.roles().iter().chain([SpaceRole::Owner]) {
+                let holder = format!("{}:{}", space.name(), role.name());
+                assert!(words.contains(&*holder), "space role {holder}");
+            }
+        }
+    }
+}

@@ -5,12 +5,34 @@ use serde::Serialize;
 use super::{Policy, Tenant, read};
 use crate::document::{self, Member, Node, Value};
 use crate::flaw::Fault;
+use crate::resource::AttributeValue;
 use crate::store::conformance::MAX_BODY_BYTES;
 use crate::store::{EntryKind, PolicyEntry};
 
 /// As JSON. Names and numbers serialize without fail; what did not would be no JSON and be refused when it is read.
 pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Where the first attribute stands that is, or has, a `null`.
+pub(super) fn nulls(policy: &Policy) -> Option<String> {
+    fn has_null(value: &AttributeValue) -> bool {
+        match value {
+            AttributeValue::Null => true,
+            AttributeValue::List(values) => values.iter().any(has_null),
+            AttributeValue::Bool(_) | AttributeValue::Integer(_) | AttributeValue::Text(_) => false,
+        }
+    }
+    policy.tenants().find_map(|tenant| {
+        let users = tenant.users.iter().map(|(id, user)| ("users", id, &user.attributes, &user.custom));
+        let resources = tenant.resources.iter().map(|(id, one)| ("resources", id, &one.attributes, &one.custom));
+        users.chain(resources).find_map(|(section, id, attributes, custom)| {
+            let named =
+                attributes.iter().map(|pair| ("attributes", pair)).chain(custom.iter().map(|pair| ("custom", pair)));
+            let mut found = named.filter(|(_, (_, value))| has_null(value));
+            found.next().map(|(key, (name, _))| format!("tenants.{}.{section}.{id}.{key}.{name}", tenant.id()))
+        })
+    })
 }
 
 /// The entries of a tenant, in the order of kind and id.
@@ -30,6 +52,19 @@ pub(super) fn entries(tenant: &Tenant) -> Result<Vec<PolicyEntry>, Fault> {
             Err(Fault::value(format!("longer than {MAX_BODY_BYTES} bytes as one entry"), path(tenant.id(), large)))
         }
         None => Ok(entries),
+    }
+}
+
+/// The body of one entry, a rule by its name.
+pub(super) fn body_of(tenant: &Tenant, kind: EntryKind, id: &str) -> Option<String> {
+    match kind {
+        EntryKind::Tenant => Some(json(&tenant.settings)),
+        EntryKind::Role => tenant.roles.get(id).map(json),
+        EntryKind::Group => tenant.groups.get(id).map(json),
+        EntryKind::User => tenant.users.get(id).map(json),
+        EntryKind::Space => tenant.spaces.get(id).map(json),
+        EntryKind::Resource => tenant.resources.get(id).map(json),
+        EntryKind::Rule => tenant.rules.iter().find(|rule| rule.name == id).map(json),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::tables::{Permission, SpaceRole, SpaceType, TenantRole};
 /// Most roles, groups or members that one entry may list: enough for every group of a large directory.
 const MAX_LISTED: usize = 100_000;
 
-pub(super) const PERSONAS: [&str; 4] = ["consumer", "contributor", "developer", "team_admin"];
+pub(crate) const PERSONAS: [&str; 4] = ["consumer", "contributor", "developer", "team_admin"];
 
 /// Reads the whole policy.
 pub(super) fn policy(node: &Node) -> Result<Policy, Fault> {

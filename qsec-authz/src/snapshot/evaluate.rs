@@ -391,7 +391,7 @@ impl<'e> Evaluation<'e> {
                 owner => Some(Who::Known(owner)),
             },
             What::Described => match self.described?.0.owner.as_deref() {
-                None => nobody,
+                None => nobody.filter(|_| self.described.is_some_and(|(resource, _)| !resource.is_entry)),
                 Some(owner) if self.request.subject().user_id() == Some(owner) => Some(Who::Requester),
                 Some(owner) => Some(self.tenant.users.get(owner).map_or(Who::Named(owner), |user| Who::Known(*user))),
             },

@@ -239,7 +239,7 @@ impl TenantSnapshot {
             let name = defect.name.map(|name| format!(".{name}")).unwrap_or_default();
             return Stop::malformed(&format!("resource.{}{name}", defect.key), defect.message);
         }
-        if let Some(id) = resource.id.as_deref().filter(|id| self.thing_index.contains_key(*id)) {
+        if let Some(id) = resource.id.as_deref().filter(|id| !resource.is_entry && self.thing_index.contains_key(*id)) {
             let message =
                 format!("`{id}` is in the policy: ask for it by `id` alone, stored attributes are not replaced");
             return Stop::malformed("resource.id", message);
@@ -492,7 +492,7 @@ pub(crate) fn owns(principal: &Principal<'_>, owner: u32, action: Action) -> boo
 fn owns_inline(subject: &Subject, resource: &Resource, action: Action) -> bool {
     match (subject.user_id(), resource.owner.as_deref()) {
         (None, _) => false,
-        (Some(_), None) => action == Action::Create,
+        (Some(_), None) => action == Action::Create && !resource.is_entry,
         (Some(user), Some(owner)) => user == owner,
     }
 }

@@ -1,8 +1,14 @@
 //! Everything that is tested from outside, in one binary.
 
+mod escalation;
+mod management;
 mod matrix;
 mod naive;
 mod naive_rules;
+mod personas;
 mod policy_file;
 mod properties;
 mod rules;
+mod schema;
+mod usage;
+mod written;
