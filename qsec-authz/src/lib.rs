@@ -30,6 +30,7 @@
 //! | decide | [`Snapshot::decide`] with [`Decision`], [`Allowed`], [`Denied`] |
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
+//! | ask the other way round | module [`visibility`]: what may this principal see, as SQL; [`WhoMay`] see this |
 //! | change the policy while others read it | [`LivePolicy`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
 //! | rows and columns: section access | module `section` |
@@ -117,7 +118,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `arrow` | section access on Arrow record batches |
+//! | `arrow` | section access, and predicates of [`visibility`], on Arrow record batches |
 
 #![cfg_attr(
     not(test),
@@ -152,10 +153,12 @@ pub mod section;
 mod snapshot;
 pub mod store;
 mod tables;
+pub mod visibility;
 mod visible;
+mod who_may;
 
 pub use action::Action;
-pub use decision::{Allowed, Decision, Denied, DenyCode};
+pub use decision::{Allowed, Decision, Denied, DenyCode, Obligation};
 pub use diff::{Change, Diff};
 pub use explanation::Explanation;
 pub use flaw::{Flaw, Position, RuleFlaw};
@@ -169,3 +172,4 @@ pub use snapshot::Snapshot;
 pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, StoreError, StoredPolicy};
 pub use tables::client_scopes;
 pub use visible::Visible;
+pub use who_may::WhoMay;

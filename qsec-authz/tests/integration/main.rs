@@ -6,3 +6,5 @@ mod naive_rules;
 mod policy_file;
 mod properties;
 mod rules;
+mod visibility;
+mod who_may;
