@@ -230,7 +230,7 @@ fn predicate_and_sql_and_mask_say_what_decisions_say() {
         subsequence(&[0_usize, 1, 2, 3, 4, 5], 3),
         prop::option::of(select(&["read", "update", "create", "publish"][..])),
     );
-    let config = ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases: 350, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&strategy, |(mut tenant, requests, type_name, chosen, action)| {
         single(&mut tenant);
