@@ -14,7 +14,7 @@ use crate::request::{Context, Request, ResourceRef, Subject};
 use crate::snapshot::principal::Principal;
 use crate::snapshot::tenant::at;
 use crate::snapshot::{Side, TenantSnapshot, Where};
-use crate::tables::{Level, SpaceRole, narrowest};
+use crate::tables::{Kind, Level, SpaceRole, narrowest};
 
 /// May it? Exhaustive on purpose: whoever matches it has written what happens on a no.
 ///
@@ -89,6 +89,31 @@ impl Serialize for Decision {
     }
 }
 
+/// What whoever was allowed owes still.
+///
+/// ```
+/// use qsec_authz::Obligation;
+/// assert_eq!(Obligation::Reduce { app: "q3" }.as_str(), "reduce");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Obligation<'a> {
+    /// Rows are handed out only as [`crate::section::Reduction`] leaves them, by the access table of that app.
+    Reduce {
+        /// The app.
+        app: &'a str,
+    },
+}
+
+impl Obligation<'_> {
+    /// The stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reduce { .. } => "reduce",
+        }
+    }
+}
+
 /// Evidence that a policy allowed one action of one subject on one resource. Only [`crate::Snapshot::decide`] makes it,
 /// and it cannot be copied.
 ///
@@ -151,6 +176,39 @@ impl Allowed {
                 class.and_then(|class| at(&self.tenant.type_names, class.type_name)).map_or("", |name| name)
             }
         }
+    }
+
+    /// The app whose data this is about: the resource itself if it is an app, or the app that it is part of.
+    ///
+    /// If an access table is in force for it, whoever hands out rows owes a reduction ([`Allowed::obligation`]).
+    pub fn app(&self) -> Option<&str> {
+        let (tenant, resource) = (&self.tenant, self.request.resource());
+        match resource {
+            ResourceRef::Inline(resource) => {
+                let itself = resource.id.as_deref().filter(|_| self.source.kind == Kind::App);
+                itself.or(resource.app.as_deref())
+            }
+            ResourceRef::Id(id) if self.source.kind == Kind::App => Some(id),
+            ResourceRef::Id(_) | ResourceRef::Any(_) => {
+                self.thing.and_then(|thing| tenant.app_of(thing)).map(|app| tenant.thing_id(app))
+            }
+        }
+    }
+
+    /// What is owed before rows are handed out; `is_active` says for which apps an access table is in force.
+    ///
+    /// ```
+    /// use qsec_authz::{Action, Decision, Obligation, Policy, Request, ResourceRef, Subject};
+    /// let policy = r#"{"version":1,"tenants":{"acme":{"resources":{
+    ///     "q3":{"type":"App","owner":"ana"},"sheet":{"type":"App.Object","owner":"ana","app":"q3"}}}}}"#;
+    /// let request = Request::new("acme", &Subject::user("ana"), Action::Read, ResourceRef::id("sheet"));
+    /// let Decision::Allow(allowed) = Policy::parse(policy)?.compile()?.decide(&request) else { panic!("her own") };
+    /// assert_eq!(allowed.obligation(|app| app == "q3"), Some(Obligation::Reduce { app: "q3" }));
+    /// assert_eq!(allowed.obligation(|_| false), None);
+    /// # Ok::<(), qsec_authz::PolicyError>(())
+    /// ```
+    pub fn obligation(&self, is_active: impl FnOnce(&str) -> bool) -> Option<Obligation<'_>> {
+        self.app().filter(|app| is_active(app)).map(|app| Obligation::Reduce { app })
     }
 
     /// Into which space.

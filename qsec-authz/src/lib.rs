@@ -31,6 +31,7 @@
 //! | understand | [`Snapshot::explain`], [`Lint`], [`Diff`] |
 //! | give less | [`Unused`] of the [`Use`]s of a [`Period`] |
 //! | list | [`Snapshot::filter`] with [`Visible`] |
+//! | ask the other way round | module [`visibility`]: what may this principal see, as SQL; [`WhoMay`] see this |
 //! | change the policy while others read it | [`LivePolicy`] |
 //! | change it under authorisation | module [`management`]: [`Register`] with [`Edit`], [`Plan`] and [`PolicyEvent`] |
 //! | keep it | [`store`] with [`PolicyStore`] and what every store must pass, [`store::conformance`] |
@@ -122,7 +123,7 @@
 //!
 //! | feature | adds |
 //! |---|---|
-//! | `arrow` | section access on Arrow record batches |
+//! | `arrow` | section access, and predicates of [`visibility`], on Arrow record batches |
 
 #![cfg_attr(
     not(test),
@@ -162,10 +163,12 @@ mod snapshot;
 pub mod store;
 mod tables;
 mod usage;
+pub mod visibility;
 mod visible;
+mod who_may;
 
 pub use action::Action;
-pub use decision::{Allowed, Decision, Denied, DenyCode};
+pub use decision::{Allowed, Decision, Denied, DenyCode, Obligation};
 pub use diff::{Change, Diff};
 pub use explanation::Explanation;
 pub use flaw::{Flaw, Position, RuleFlaw};
@@ -181,3 +184,4 @@ pub use store::{EntryKind, MemoryStore, PolicyChange, PolicyEntry, PolicyStore, 
 pub use tables::client_scopes;
 pub use usage::{Grant, Period, Unused, UnusedGrant, Use};
 pub use visible::Visible;
+pub use who_may::WhoMay;

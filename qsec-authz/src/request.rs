@@ -276,6 +276,13 @@ impl Request {
         other
     }
 
+    /// The same, asked by another subject.
+    pub(crate) fn by(&self, subject: &Subject) -> Self {
+        let mut other = self.clone();
+        Arc::make_mut(&mut other.0).subject = subject.clone();
+        other
+    }
+
     /// The tenant.
     pub fn tenant(&self) -> &str {
         &self.0.tenant

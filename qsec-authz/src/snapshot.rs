@@ -11,12 +11,12 @@ use crate::request::{Request, RequestError, Subject};
 use crate::visible::Visible;
 
 mod compile;
-mod condition;
-mod details;
-mod evaluate;
+pub(crate) mod condition;
+pub(crate) mod details;
+pub(crate) mod evaluate;
 mod judge;
 pub(crate) mod principal;
-mod rules;
+pub(crate) mod rules;
 pub(crate) mod tenant;
 
 pub(crate) use compile::{place, standing};

@@ -24,6 +24,12 @@ impl Glob {
         self.last.is_none().then_some(&*self.first)
     }
 
+    /// The texts between the stars, in their order; one more than there are stars, where several together count as one.
+    pub(crate) fn pieces(&self) -> impl Iterator<Item = &str> {
+        let inner = self.middle.iter().map(|piece| &**piece);
+        std::iter::once(&*self.first).chain(inner).chain(self.last.as_deref())
+    }
+
     /// Whether the whole text matches. A `*` in the text is a character like any other.
     pub(crate) fn matches(&self, text: &str) -> bool {
         let Some(last) = &self.last else { return *text == *self.first };

@@ -218,7 +218,7 @@ impl Sql {
 }
 
 impl Dialect {
-    fn max_parameters(self) -> usize {
+    pub(crate) fn max_parameters(self) -> usize {
         match self {
             Self::Postgres => MAX_POSTGRES_PARAMETERS,
             Self::Sqlite => MAX_SQLITE_PARAMETERS,
@@ -226,14 +226,14 @@ impl Dialect {
         }
     }
 
-    fn place(self, number: usize) -> String {
+    pub(crate) fn place(self, number: usize) -> String {
         match self {
             Self::Postgres => format!("${number}"),
             Self::Sqlite | Self::Snowflake => "?".to_owned(),
         }
     }
 
-    fn literal(self, value: bool) -> &'static str {
+    pub(crate) fn literal(self, value: bool) -> &'static str {
         match (self, value) {
             // In SQLite the words TRUE and FALSE are columns, if the table has columns of these names.
             (Self::Sqlite, true) => "(1 = 1)",
@@ -243,7 +243,7 @@ impl Dialect {
         }
     }
 
-    fn identifier(self, name: &str) -> Result<String, SqlError> {
+    pub(crate) fn identifier(self, name: &str) -> Result<String, SqlError> {
         let longest = match self {
             Self::Postgres => MAX_POSTGRES_IDENTIFIER,
             Self::Sqlite => usize::MAX,
@@ -262,7 +262,7 @@ impl Dialect {
 
     /// The column as a text that is compared byte by byte. Without the cast SQLite takes `1.0` for `1` in a numeric
     /// column; without the collation a column that ignores case or accents would match more than is listed.
-    fn text(self, column: &str) -> String {
+    pub(crate) fn text(self, column: &str) -> String {
         match self {
             Self::Postgres => format!("CAST({column} AS text) COLLATE \"C\""),
             Self::Sqlite => format!("CAST({column} AS TEXT) COLLATE BINARY"),

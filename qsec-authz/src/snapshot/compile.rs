@@ -52,6 +52,7 @@ pub(super) fn tenant(policy: &Tenant) -> TenantSnapshot {
         things: things.placed,
         thing_ids: things.ids,
         thing_index: things.index,
+        apps: things.apps,
         classes: things.classes,
         type_names: things.type_names,
     }
@@ -187,6 +188,7 @@ struct Things {
     ids: Vec<Box<str>>,
     index: IdMap<Box<str>, u32>,
     placed: Vec<Thing>,
+    apps: Vec<(u32, u32)>,
     classes: Vec<Class>,
     type_names: Vec<Box<str>>,
 }
@@ -197,7 +199,7 @@ impl Things {
             policy.spaces.keys().chain(policy.resources.keys()).map(|id| id.as_str().into()).collect();
         ids.sort_unstable();
         let numbers = ids.iter().enumerate().map(|(position, id)| (id.clone(), index(position))).collect();
-        Self { ids, index: numbers, placed: Vec::new(), classes: Vec::new(), type_names: Vec::new() }
+        Self { ids, index: numbers, placed: Vec::new(), apps: Vec::new(), classes: Vec::new(), type_names: Vec::new() }
     }
 
     fn number(&self, id: &str) -> u32 {
@@ -225,6 +227,8 @@ impl Things {
                 index(self.classes.len().saturating_sub(1))
             });
             let owner = owner.map_or(NONE, |owner| users.number(owner));
+            let app = policy.resources.get(&id).and_then(|resource| resource.app.as_deref());
+            self.apps.extend(app.map(|app| (index(position), self.number(app))));
             self.placed.push(Thing { class: number, owner });
         }
     }

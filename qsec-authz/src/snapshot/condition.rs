@@ -25,6 +25,24 @@ pub(crate) enum Node {
     HasPrivilege(Path, Action),
 }
 
+impl Node {
+    /// Whether there are requesters or resources for which it has no answer.
+    pub(crate) fn can_fail(&self) -> bool {
+        match self {
+            Self::HasPrivilege(..) => true,
+            Self::Not(inner) => inner.can_fail(),
+            Self::All(nodes) | Self::Any(nodes) => nodes.iter().any(Self::can_fail),
+            Self::Constant(_)
+            | Self::Has(_)
+            | Self::Fact(_)
+            | Self::Test(_)
+            | Self::IsAnonymous
+            | Self::IsOwned(_)
+            | Self::Empty(_) => false,
+        }
+    }
+}
+
 /// A comparison.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Test {
@@ -104,6 +122,10 @@ impl Texts {
 
     pub(crate) fn folded(&self) -> &[Box<str>] {
         &self.folded
+    }
+
+    pub(crate) fn exact(&self) -> &[Box<str>] {
+        &self.exact
     }
 
     /// Whether the comparison of a value with any of these texts is true.

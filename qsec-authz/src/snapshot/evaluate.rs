@@ -18,13 +18,14 @@ use crate::request::{Request, ResourceRef};
 use crate::resource::Resource;
 use crate::tables::Place;
 
-mod compare;
+pub(crate) mod compare;
+pub(crate) mod survey;
 mod walk;
 
 use walk::{Value, Who};
 
 /// How deep questions may lead to questions: given by the language.
-const MAX_DEPTH: usize = 16;
+pub(crate) const MAX_DEPTH: usize = 16;
 /// Most parts of conditions, values and rules that one decision looks at. One that needs more denies what it has not found by
 /// then.
 const MAX_STEPS: u32 = 1_000_000;
@@ -302,8 +303,12 @@ impl<'e> Evaluation<'e> {
             }
             false
         })?;
+        self.any_granted(first.into_iter().chain(others), action)
+    }
+
+    fn any_granted(&mut self, all: impl IntoIterator<Item = What>, action: Action) -> Result<bool, Failed> {
         let mut answer = Ok(false);
-        for what in first.into_iter().chain(others) {
+        for what in all {
             match self.ask(Question { what, action }) {
                 Ok(true) => return Ok(true),
                 Ok(false) => {}

@@ -312,7 +312,7 @@ impl TenantSnapshot {
         Ok((source, Some(target)))
     }
 
-    fn restricts(&self, principal: &Principal<'_>, context: Context, kind: Kind) -> bool {
+    pub(crate) fn restricts(&self, principal: &Principal<'_>, context: Context, kind: Kind) -> bool {
         let kept_out = matches!(context, Context::Hub | Context::Admin) || kind == Kind::ApiKey;
         kept_out && self.model == Model::Cloud && principal.is_restricted()
     }
@@ -372,7 +372,7 @@ impl TenantSnapshot {
 
     /// Steps 5 to 7 without rules.
     #[inline]
-    fn grant_by_tables(
+    pub(crate) fn grant_by_tables(
         &self,
         principal: &Principal<'_>,
         side: &Side,

@@ -4,7 +4,7 @@
 //! only for requesters that have a certain group, role, id or directory (a *guard*), it is listed under that, and nobody else ever
 //! looks at it. What is found so is only a candidate: filter, context and condition are always checked whole.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -175,6 +175,26 @@ impl Rules {
                 || !bucket.by_id.is_empty()
                 || guards.iter().any(|guard| bucket.guarded.contains_key(guard))
         })
+    }
+
+    /// All rules that could grant the action on some resource of the type, each once.
+    pub(crate) fn possible(&self, type_number: u32, action: Action, guards: &[u32]) -> BTreeSet<u32> {
+        let mut all = BTreeSet::new();
+        for bucket in self.buckets(type_number, action) {
+            all.extend(bucket.open.iter().chain(bucket.by_id.values().flatten()));
+            all.extend(guards.iter().flat_map(|guard| bucket.guarded_by(*guard)));
+        }
+        all
+    }
+
+    /// The groups that conditions compare with, in lower case.
+    pub(crate) fn named_groups(&self) -> impl Iterator<Item = &str> {
+        self.guards.groups.keys().map(|name| &**name)
+    }
+
+    /// The types that filters name.
+    pub(crate) fn named_types(&self) -> impl Iterator<Item = &str> {
+        self.types.keys().map(|name| &**name)
     }
 
     /// Gives the rules that could grant the action on this resource, until told to stop; one may come twice.

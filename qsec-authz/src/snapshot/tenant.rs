@@ -26,6 +26,8 @@ pub(crate) struct TenantSnapshot {
     pub(crate) things: Vec<Thing>,
     pub(crate) thing_ids: Vec<Box<str>>,
     pub(crate) thing_index: IdMap<Box<str>, u32>,
+    /// Things that are part of an app, in the order of their numbers, with the app.
+    pub(crate) apps: Vec<(u32, u32)>,
     pub(crate) classes: Vec<Class>,
     pub(crate) type_names: Vec<Box<str>>,
     /// `None` if the tenant has neither rules nor personas.
@@ -101,6 +103,12 @@ impl TenantSnapshot {
     pub(crate) fn stored(&self, index: u32) -> Option<(Thing, Class)> {
         let thing = *at(&self.things, index)?;
         Some((thing, *at(&self.classes, thing.class)?))
+    }
+
+    /// The app that a thing is part of.
+    pub(crate) fn app_of(&self, index: u32) -> Option<u32> {
+        let found = self.apps.binary_search_by_key(&index, |(thing, _)| *thing).ok()?;
+        self.apps.get(found).map(|(_, app)| *app)
     }
 
     pub(crate) fn thing_id(&self, index: u32) -> &str {

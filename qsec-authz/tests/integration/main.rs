@@ -1,6 +1,7 @@
 //! Everything that is tested from outside, in one binary.
 
 mod escalation;
+mod hostile;
 mod management;
 mod matrix;
 mod naive;
@@ -11,4 +12,6 @@ mod properties;
 mod rules;
 mod schema;
 mod usage;
+mod visibility;
+mod who_may;
 mod written;

@@ -141,7 +141,7 @@ fn describe(resource: &mut Value, seed: usize, peers: &[&str]) {
 }
 
 prop_compose! {
-    fn ruled()(
+    pub(crate) fn ruled()(
         mut tenant in tenant(),
         rules in prop::collection::vec(rule(), 1..7),
         seeds in prop::collection::vec(0..60_usize, 20),
@@ -172,7 +172,7 @@ prop_compose! {
 }
 
 prop_compose! {
-    fn asked()(mut request in request(), seed in 0..60_usize, peers in subsequence(PEERS, 0..3), id in prop::option::of(Just("new1"))) -> Value {
+    pub(crate) fn asked()(mut request in request(), seed in 0..60_usize, peers in subsequence(PEERS, 0..3), id in prop::option::of(Just("new1"))) -> Value {
         if !request["resource"]["type"].is_null() {
             describe(&mut request["resource"], seed, &peers);
             if let Some(id) = id {

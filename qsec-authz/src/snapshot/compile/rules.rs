@@ -292,7 +292,7 @@ fn guards(node: &Node) -> Option<BTreeSet<u32>> {
         Node::All(nodes) => {
             let first = nodes
                 .iter()
-                .map(|node| (guards(node), can_fail(node)))
+                .map(|node| (guards(node), node.can_fail()))
                 .find(|(found, fails)| found.is_some() || *fails);
             first.and_then(|(found, _)| found)
         }
@@ -319,19 +319,4 @@ fn guarding(test: &Test) -> Option<(Trait, &[Box<str>])> {
         OfUser::Name | OfUser::Attribute(_) | OfUser::Custom(_) => return None,
     };
     Some((what, texts.folded())).filter(|(_, texts)| texts.len() <= MAX_GUARDS)
-}
-
-fn can_fail(node: &Node) -> bool {
-    match node {
-        Node::HasPrivilege(..) => true,
-        Node::Not(inner) => can_fail(inner),
-        Node::All(nodes) | Node::Any(nodes) => nodes.iter().any(can_fail),
-        Node::Constant(_)
-        | Node::Has(_)
-        | Node::Fact(_)
-        | Node::Test(_)
-        | Node::IsAnonymous
-        | Node::IsOwned(_)
-        | Node::Empty(_) => false,
-    }
 }

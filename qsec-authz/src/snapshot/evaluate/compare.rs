@@ -31,19 +31,13 @@ impl<'e> Evaluation<'e> {
         self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
     }
 
-    fn values(&self, path: &'e Path, question: Question) -> Result<Values<'e>, Failed> {
-        let mut values = Values { first: None, others: Vec::new() };
-        self.walk(path, question, &mut |value| {
-            match values.first {
-                None => values.first = Some(value),
-                Some(_) => values.others.push(value),
-            }
-            false
-        })?;
+    pub(super) fn values(&self, path: &'e Path, question: Question) -> Result<Values<'e>, Failed> {
+        let mut values = Values::default();
+        self.walk(path, question, &mut |value| values.push(value))?;
         Ok(values)
     }
 
-    fn compare(&self, left: &Values<'e>, operator: Operator, right: &Values<'e>) -> Result<bool, Failed> {
+    pub(super) fn compare(&self, left: &Values<'e>, operator: Operator, right: &Values<'e>) -> Result<bool, Failed> {
         let strict = matches!(operator, Operator::StrictEqual | Operator::StrictUnequal);
         match operator {
             Operator::Equal | Operator::StrictEqual => {
@@ -77,14 +71,28 @@ impl<'e> Evaluation<'e> {
 }
 
 /// The values of a path: most have one, which needs no memory of its own.
-struct Values<'e> {
+#[derive(Debug, Default)]
+pub(crate) struct Values<'e> {
     first: Option<Value<'e>>,
     others: Vec<Value<'e>>,
 }
 
 impl<'e> Values<'e> {
-    fn iter(&self) -> impl Iterator<Item = &Value<'e>> {
+    /// Keeps a value, and asks for more.
+    pub(super) fn push(&mut self, value: Value<'e>) -> bool {
+        match self.first {
+            None => self.first = Some(value),
+            Some(_) => self.others.push(value),
+        }
+        false
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Value<'e>> {
         self.first.iter().chain(&self.others)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 
     fn len(&self) -> usize {

@@ -30,7 +30,7 @@ pub(super) enum Value<'e> {
 
 /// What has values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Holder<'e> {
+pub(super) enum Holder<'e> {
     User(Who<'e>),
     Environment,
     Resource(What),
@@ -40,7 +40,7 @@ enum Holder<'e> {
 const STEP_BYTES: usize = 64;
 
 /// Takes values, and says when it has enough.
-type Found<'f, 'e> = dyn FnMut(Value<'e>) -> bool + 'f;
+pub(super) type Found<'f, 'e> = dyn FnMut(Value<'e>) -> bool + 'f;
 
 impl<'e> Evaluation<'e> {
     /// Gives the values of a path, until told to stop. Whether it was told to stop.
@@ -49,14 +49,24 @@ impl<'e> Evaluation<'e> {
             Root::User => Holder::User(Who::Requester),
             Root::Resource => Holder::Resource(question.what),
         };
-        let Some((last, before)) = path.steps.split_last() else {
-            return Ok(match root {
+        self.follow(root, &path.steps, question, found)
+    }
+
+    /// The same from where a path has led to.
+    pub(super) fn follow(
+        &self,
+        mut holder: Holder<'e>,
+        steps: &'e [Step],
+        question: Question,
+        found: &mut Found<'_, 'e>,
+    ) -> Result<bool, Failed> {
+        let Some((last, before)) = steps.split_last() else {
+            return Ok(match holder {
                 Holder::User(who) => self.principal.known && found(Value::User(who)),
                 Holder::Resource(what) => found(Value::Resource(what)),
                 Holder::Environment => false,
             });
         };
-        let mut holder = root;
         let mut rest = before.iter();
         for step in rest.by_ref() {
             match self.one(holder, step, question) {

@@ -1,0 +1,424 @@
+//! Reverse queries: the predicate asked of a resource, executed by SQLite and as an Arrow mask says what a decision says.
+
+use proptest::prelude::*;
+use proptest::sample::{select, subsequence};
+use qsec_authz::section::Dialect;
+use qsec_authz::visibility::{Column, Columns, Predicate, Reach, Unsaid, Visibility};
+use qsec_authz::{Action, AttributeValue, Request, Resource, ResourceRef, Snapshot, Subject};
+use serde_json::{Value, json};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
+
+use crate::properties::{compiled, policy};
+use crate::rules::{asked, ruled};
+
+/// The columns of the table, each with the attribute that it holds.
+const COLUMNS: &[&str] = &[
+    "type",
+    "id",
+    "name",
+    "owner",
+    "space",
+    "app",
+    "stream",
+    "peers",
+    "team",
+    "published",
+    "level",
+    "kind",
+    "objectType",
+];
+
+fn column(name: &str) -> Column {
+    match name {
+        "type" => Column::Type,
+        "id" => Column::Id,
+        "name" => Column::Name,
+        "owner" => Column::Owner,
+        "space" => Column::Space,
+        "app" => Column::App,
+        "stream" => Column::Stream,
+        "peers" => Column::link("Peers"),
+        "team" => Column::custom("Team"),
+        "kind" => Column::attribute("type"),
+        other => Column::attribute(other),
+    }
+}
+
+fn columns(unsaid: Unsaid) -> Columns {
+    let all = COLUMNS.iter().fold(Columns::new(unsaid), |columns, name| columns.column(column(name), *name));
+    all.absent(Column::attribute("approved"))
+}
+
+/// A row of the table: a resource with at most one value of each, and how a decision is asked about it.
+#[derive(Debug, Clone)]
+struct Entry {
+    cells: Vec<Option<String>>,
+    resource: Resource,
+    asked: ResourceRef,
+}
+
+fn first(value: &Value) -> Option<String> {
+    match value {
+        Value::Array(all) => all.iter().find_map(first),
+        Value::String(text) => Some(text.clone()).filter(|text| !text.is_empty()),
+        Value::Null | Value::Object(_) => None,
+        Value::Bool(_) | Value::Number(_) => Some(value.to_string()),
+    }
+}
+
+fn named<'v>(values: &'v Value, name: &str) -> &'v Value {
+    let found = values.as_object().and_then(|all| all.iter().find(|(one, _)| one.eq_ignore_ascii_case(name)));
+    found.map_or(&Value::Null, |(_, value)| value)
+}
+
+fn entry(body: &Value, id: Option<&str>, type_name: &str, stored: bool) -> Entry {
+    let mut resource = Resource::new(type_name);
+    let mut cells = Vec::new();
+    for name in COLUMNS {
+        let cell = match *name {
+            "type" => Some(type_name.to_owned()),
+            "id" => id.map(str::to_owned),
+            "peers" => first(named(&body["links"], "Peers")),
+            "team" => first(named(&body["custom"], "team")),
+            "kind" if stored && type_name == "Space" && body["attributes"].is_null() => first(&body["type"]),
+            "kind" => first(named(&body["attributes"], "type")),
+            "name" | "owner" | "space" | "app" | "stream" => first(&body[name]),
+            other => first(named(&body["attributes"], other)),
+        };
+        if let Some(text) = cell.clone() {
+            resource = match *name {
+                "type" => resource,
+                "id" => resource.id(text),
+                "name" => resource.name(text),
+                "owner" => resource.owner(text),
+                "space" => resource.space(text),
+                "app" => resource.app(text),
+                "stream" => resource.stream(text),
+                "peers" => resource.link("Peers", [text]),
+                "team" => resource.custom("Team", text),
+                "kind" => resource.attribute("type", text),
+                other => resource.attribute(other, AttributeValue::from(text)),
+            };
+        }
+        cells.push(cell);
+    }
+    let asked = match id {
+        Some(id) if stored => ResourceRef::id(id),
+        _ => resource.clone().into(),
+    };
+    Entry { cells, resource, asked }
+}
+
+/// At most one value of each attribute and link: what a table can hold.
+fn single(tenant: &mut Value) {
+    for resource in tenant["resources"].as_object_mut().unwrap().values_mut() {
+        for part in ["custom", "attributes"] {
+            for value in resource[part].as_object_mut().into_iter().flat_map(|all| all.values_mut()) {
+                *value = json!(first(value));
+            }
+        }
+        if let Some(peers) = resource["links"]["Peers"].as_array_mut() {
+            peers.truncate(1);
+        }
+    }
+}
+
+fn entries(tenant: &Value, others: &[Value]) -> Vec<Entry> {
+    let spaces = tenant["spaces"].as_object().unwrap().iter().map(|(id, body)| entry(body, Some(id), "Space", true));
+    let stored = tenant["resources"].as_object().unwrap().iter();
+    let stored = stored.map(|(id, body)| entry(body, Some(id), body["type"].as_str().unwrap(), true));
+    let described = others.iter().map(|request| &request["resource"]).filter(|body| !body["type"].is_null());
+    let described = described.map(|body| entry(body, body["id"].as_str(), body["type"].as_str().unwrap(), false));
+    spaces.chain(stored).chain(described).collect()
+}
+
+fn create(connection: &mut SqliteConnection, runtime: &tokio::runtime::Runtime, entries: &[Entry]) {
+    runtime.block_on(async {
+        sqlx::query("DROP TABLE IF EXISTS resources").execute(&mut *connection).await.unwrap();
+        // A column that ignores case: what is not said exactly would show.
+        let columns: Vec<String> = COLUMNS.iter().map(|name| format!("`{name}` TEXT COLLATE NOCASE")).collect();
+        let text = format!("CREATE TABLE resources (number INTEGER, {})", columns.join(", "));
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await.unwrap();
+        for (number, entry) in (0_i64..).zip(entries) {
+            let places = vec!["?"; COLUMNS.len() + 1].join(", ");
+            let text = format!("INSERT INTO resources VALUES ({places})");
+            let mut insert = sqlx::query(sqlx::AssertSqlSafe(text)).bind(number);
+            for cell in &entry.cells {
+                insert = insert.bind(cell.clone());
+            }
+            insert.execute(&mut *connection).await.unwrap();
+        }
+    });
+}
+
+fn select_rows(
+    connection: &mut SqliteConnection,
+    runtime: &tokio::runtime::Runtime,
+    predicate: &Predicate,
+    unsaid: Unsaid,
+) -> (Vec<usize>, Reach) {
+    let filter = predicate.to_sql(Dialect::Sqlite, &columns(unsaid)).unwrap();
+    let text = format!("SELECT number FROM resources WHERE {} ORDER BY number", filter.predicate());
+    runtime.block_on(async {
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+        for parameter in filter.parameters() {
+            query = query.bind(parameter.clone());
+        }
+        let rows = query.fetch_all(&mut *connection).await.unwrap();
+        (rows.iter().map(|row| usize::try_from(row.get::<i64, _>(0)).unwrap()).collect(), filter.reach())
+    })
+}
+
+#[cfg(feature = "arrow")]
+fn masked(entries: &[Entry], predicate: &Predicate, unsaid: Unsaid) -> (Vec<usize>, Reach) {
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    let array = |index: usize| {
+        let cells: StringArray = entries.iter().map(|entry| entry.cells[index].as_deref()).collect();
+        std::sync::Arc::new(cells) as ArrayRef
+    };
+    let arrays = COLUMNS.iter().enumerate().map(|(index, name)| (*name, array(index), true));
+    let batch = RecordBatch::try_from_iter_with_nullable(arrays).unwrap();
+    let mask = predicate.mask(&batch, &columns(unsaid)).unwrap();
+    (mask.rows().values().set_indices().collect(), mask.reach())
+}
+
+fn check(snapshot: &Snapshot, request: &Request, entries: &[Entry]) -> Result<Option<Predicate>, TestCaseError> {
+    let wanted = |entry: &Entry| {
+        let ResourceRef::Any(Some(name)) = request.resource() else { return true };
+        entry.resource.type_name() == name
+    };
+    let expected = |entry: &Entry| snapshot.decide(&request.on(entry.asked.clone())).is_allowed();
+    match snapshot.visibility(request) {
+        Visibility::All => {
+            for entry in entries.iter().filter(|entry| wanted(entry)) {
+                prop_assert!(expected(entry), "all, but not {:?}", entry);
+            }
+            Ok(None)
+        }
+        Visibility::None => {
+            for entry in entries.iter().filter(|entry| wanted(entry)) {
+                prop_assert!(!expected(entry), "none, but {:?}", entry);
+            }
+            Ok(None)
+        }
+        Visibility::If(predicate) => {
+            for entry in entries {
+                let held = predicate.holds(&entry.resource);
+                prop_assert!(held.is_some() || !predicate.is_exact());
+                if let Some(held) = held {
+                    let expected = wanted(entry) && expected(entry);
+                    prop_assert_eq!(held, expected, "{:?}\n{:?}\n{:?}", request, entry, predicate);
+                }
+            }
+            Ok(Some(predicate))
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn predicate_and_sql_and_mask_say_what_decisions_say() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let connection = runtime.block_on(SqliteConnection::connect("sqlite::memory:")).unwrap();
+    let connection = std::cell::RefCell::new(connection);
+    let counted = std::cell::Cell::new((0_usize, 0_usize, 0_usize));
+    let strategy = (
+        ruled(),
+        prop::collection::vec(asked(), 12),
+        prop::option::of(select(&["App", "App.Object", "Space", "DataConnection", "Stream", "Odd"][..])),
+        subsequence(&[0_usize, 1, 2, 3, 4, 5], 3),
+        prop::option::of(select(&["read", "update", "create", "publish"][..])),
+    );
+    let config = ProptestConfig { cases: 350, failure_persistence: None, ..ProptestConfig::default() };
+    let mut runner = proptest::test_runner::TestRunner::new(config);
+    let outcome = runner.run(&strategy, |(mut tenant, requests, type_name, chosen, action)| {
+        single(&mut tenant);
+        let snapshot = compiled(&policy(&tenant));
+        let entries: Vec<Entry> = entries(&tenant, &requests);
+        create(&mut connection.borrow_mut(), &runtime, &entries);
+        for number in chosen {
+            let mut request = requests[number].clone();
+            request.as_object_mut().unwrap().remove("resource");
+            if let Some(type_name) = type_name {
+                request["type"] = json!(type_name);
+            }
+            if let Some(action) = action.filter(|_| request["target"].is_null()) {
+                request["action"] = json!(action);
+            }
+            let request = Request::parse_filter(&request.to_string()).unwrap();
+            let predicate = check(&snapshot, &request, &entries)?;
+            let (asked, conditional, exact) = counted.get();
+            counted.set((asked + entries.len(), conditional, exact));
+            let Some(predicate) = predicate else { continue };
+            let right: Vec<usize> = (0..entries.len())
+                .filter(|number| {
+                    let entry = &entries[*number];
+                    type_name.is_none_or(|name| entry.resource.type_name() == name)
+                        && snapshot.decide(&request.on(entry.asked.clone())).is_allowed()
+                })
+                .collect();
+            for unsaid in [Unsaid::Hide, Unsaid::Show] {
+                let sql = select_rows(&mut connection.borrow_mut(), &runtime, &predicate, unsaid);
+                compare(&right, &sql, unsaid)?;
+                #[cfg(feature = "arrow")]
+                compare(&right, &masked(&entries, &predicate, unsaid), unsaid)?;
+                if unsaid == Unsaid::Hide {
+                    let is_exact = usize::from(sql.1 == Reach::Exact);
+                    counted.set((asked + entries.len(), conditional + 1, exact + is_exact));
+                }
+            }
+        }
+        Ok(())
+    });
+    outcome.unwrap_or_else(|error| panic!("{error}"));
+    let (asked, conditional, exact) = counted.get();
+    println!("{asked} rows, {conditional} predicates, {exact} of them exact in SQL");
+    assert!(asked >= 10_000, "{asked}");
+    assert!(exact * 2 > conditional, "{exact} of {conditional}");
+}
+
+fn compare(right: &[usize], (found, reach): &(Vec<usize>, Reach), unsaid: Unsaid) -> Result<(), TestCaseError> {
+    match reach {
+        Reach::Exact => prop_assert_eq!(found, right),
+        Reach::Narrower => prop_assert!(unsaid == Unsaid::Hide && found.iter().all(|row| right.contains(row))),
+        Reach::Wider => prop_assert!(unsaid == Unsaid::Show && right.iter().all(|row| found.contains(row))),
+        other => panic!("{other:?}"),
+    }
+    Ok(())
+}
+
+fn visible(document: &Value, user: &str, type_name: &str) -> Visibility {
+    let request = Request::new("t", &Subject::user(user), Action::Read, ResourceRef::id("")).on_any(type_name);
+    compiled(document).visibility(&request)
+}
+
+fn predicate(document: &Value, user: &str, type_name: &str) -> Predicate {
+    let Visibility::If(predicate) = visible(document, user, type_name) else { panic!("all or nothing") };
+    predicate
+}
+
+fn enterprise(condition: &str) -> Value {
+    json!({"version": 1, "tenants": {"t": {"model": "enterprise",
+        "users": {"ana": {"custom": {"Team": "Blue"}}, "bob": {"custom": {"Team": "blue"}}},
+        "resources": {"live": {"type": "Stream", "custom": {"Team": "BLUE"}}, "old": {"type": "Stream"}},
+        "rules": [{"name": "r", "filter": "App_*", "actions": ["read"], "condition": condition}]}}})
+}
+
+#[test]
+fn predicate_of_postgres_compares_by_bytes_and_binds() {
+    let all = |condition: &str| {
+        let sql = predicate(&enterprise(condition), "ana", "App").to_sql(
+            Dialect::Postgres,
+            &Columns::new(Unsaid::Refuse)
+                .constant(Column::Type, "App")
+                .column(Column::Stream, "stream\"id")
+                .column(Column::custom("team"), "team")
+                .column(Column::Owner, "owner"),
+        );
+        sql.map(|sql| (sql.predicate().to_owned(), sql.parameters().to_vec()))
+    };
+    assert_eq!(
+        all("resource.stream.@Team = user.@Team"),
+        Ok((r#"CAST("stream""id" AS text) COLLATE "C" IN ($1)"#.to_owned(), vec!["live".to_owned()]))
+    );
+    assert_eq!(
+        all("!(resource.@Team == user.@Team)"),
+        Ok((
+            r#"(CAST("team" AS text) COLLATE "C" IS NULL OR CAST("team" AS text) COLLATE "C" NOT IN ($1))"#.to_owned(),
+            vec!["Blue".to_owned()]
+        ))
+    );
+    assert_eq!(
+        all("resource.owner.@Team = user.@Team").map(|(_, parameters)| parameters),
+        Ok(vec!["ana".to_owned(), "bob".to_owned()])
+    );
+    assert_eq!(
+        all("resource.@Team like \"a_%!*b*\""),
+        Ok((
+            r#"(CAST("team" AS text) COLLATE "C" <> '' AND lower(CAST("team" AS text) COLLATE "C") LIKE $1 ESCAPE '!')"#.to_owned(),
+            vec!["a!_!%!!%b%".to_owned()]
+        ))
+    );
+}
+
+#[test]
+fn what_a_database_cannot_say_is_refused_or_narrower_or_to_be_decided_again() {
+    for (condition, code) in [
+        (r#"resource.name matches "a.c""#, "inexpressible"),
+        (r#"!(resource.name matches "a.c")"#, "inexpressible"),
+        ("resource.name = resource.@Team", "inexpressible"),
+        (r#"resource.name = "ΑΣ""#, "inexpressible"),
+        (r#"resource.nowhere = "1""#, "missing_column"),
+        ("resource.nowhere.Empty()", "missing_column"),
+    ] {
+        let predicate = predicate(&enterprise(condition), "ana", "App");
+        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+            let say = |unsaid| predicate.to_sql(dialect, &columns(unsaid));
+            assert_eq!(say(Unsaid::Refuse).map_err(|error| error.code()), Err(code), "{condition}");
+            let (hidden, shown) = (say(Unsaid::Hide).unwrap(), say(Unsaid::Show).unwrap());
+            assert_eq!((hidden.reach(), shown.reach()), (Reach::Narrower, Reach::Wider), "{condition}");
+            assert!(shown.reach().must_recheck() && !hidden.reach().must_recheck());
+        }
+    }
+}
+
+#[test]
+fn names_and_dialects_that_cannot_be_are_refused() {
+    let predicate = predicate(&enterprise("resource.owner = user"), "ana", "App");
+    let say = |dialect, name: &str| {
+        let columns = Columns::new(Unsaid::Show).constant(Column::Type, "App").column(Column::Owner, name);
+        predicate.to_sql(dialect, &columns).map_err(|error| error.code())
+    };
+    assert_eq!(say(Dialect::Postgres, &"x".repeat(64)), Err("bad_identifier"));
+    assert_eq!(say(Dialect::Sqlite, ""), Err("bad_identifier"));
+    assert_eq!(say(Dialect::Snowflake, "owner"), Err("unsupported_dialect"));
+    assert!(say(Dialect::Sqlite, "a`b").unwrap().predicate().contains("`a``b`"));
+}
+
+#[test]
+fn more_parameters_than_a_statement_takes_are_refused() {
+    let mut policy = enterprise("true");
+    let rule = |number: usize| {
+        let texts: Vec<String> = (0..1_000).map(|n| format!("\"{number}-{n}\"")).collect();
+        json!({"name": format!("r{number}"), "filter": "App_*", "actions": ["read"],
+            "condition": format!("resource.@Team == {{{}}}", texts.join(","))})
+    };
+    policy["tenants"]["t"]["rules"] = (0..33).map(rule).collect();
+    let predicate = predicate(&policy, "ana", "App");
+    assert_eq!(
+        predicate.to_sql(Dialect::Sqlite, &columns(Unsaid::Show)).map_err(|error| error.code()),
+        Err("too_many_parameters")
+    );
+    assert_eq!(predicate.to_sql(Dialect::Postgres, &columns(Unsaid::Show)).unwrap().parameters().len(), 33_001);
+}
+
+#[test]
+fn closed_tenants_and_disabled_users_see_nothing() {
+    let mut policy = enterprise("true");
+    assert!(matches!(visible(&policy, "ana", "App"), Visibility::All));
+    assert!(matches!(visible(&policy, "ana", "Stream"), Visibility::None));
+    policy["tenants"]["t"]["users"]["ana"]["status"] = json!("disabled");
+    assert!(matches!(visible(&policy, "ana", "App"), Visibility::None));
+    policy["tenants"]["t"]["status"] = json!("deactivated");
+    assert!(matches!(visible(&policy, "bob", "App"), Visibility::None));
+}
+
+#[cfg(feature = "arrow")]
+#[test]
+fn columns_without_texts_are_refused() {
+    use arrow_array::types::Int8Type;
+    use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Int64Array, RecordBatch};
+    let predicate = predicate(&enterprise(r#"resource.published = "true" or resource.level = "low""#), "ana", "App");
+    let mask = |level: ArrayRef| {
+        let published: ArrayRef = std::sync::Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]));
+        let batch = RecordBatch::try_from_iter([("published", published), ("level", level)]).unwrap();
+        let columns = Columns::new(Unsaid::Refuse).constant(Column::Type, "App");
+        let columns = columns.column(Column::attribute("Published"), "published");
+        let mask = predicate.mask(&batch, &columns.column(Column::attribute("level"), "level"));
+        mask.map(|mask| mask.rows().values().iter().collect::<Vec<_>>()).map_err(|error| error.code())
+    };
+    let keys: DictionaryArray<Int8Type> = [Some("LOW"), Some("low"), None].into_iter().collect();
+    assert_eq!(mask(std::sync::Arc::new(keys)), Ok(vec![true, true, false]));
+    assert_eq!(mask(std::sync::Arc::new(Int64Array::from(vec![1, 2, 3]))), Err("unsupported_type"));
+}
