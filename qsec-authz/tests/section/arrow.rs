@@ -11,8 +11,8 @@ use arrow_array::{
 use proptest::prelude::*;
 use qsec_authz::section::{EmptyRows, Identity, NullRows, Options, Reduction, SectionAccess};
 
-use crate::agreement::{Question, question};
 use crate::naive;
+use crate::question::{Question, question};
 
 type Texts = Vec<Option<String>>;
 
