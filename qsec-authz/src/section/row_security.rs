@@ -51,24 +51,25 @@
 //!   or are left out, or the options differ, install again: tickets from before then show nothing.
 //!
 //! # Attacks
-//! Each is run against a real server as the reader, or as who is named, in `tests/engines/attacks.rs`. *Held*: nothing
-//! beyond the user's rows comes out. *Limit*: what comes out, and what to do about it.
+//! *Held*: nothing beyond the user's rows comes out; each of these is run against a real server by `tests/engines/attacks.rs`.
+//! *Limit*: what comes out, and what to do about it; those of plans, `reltuples`, `pg_stat_activity`, held cursors and what the loader
+//! makes are run too.
 //!
 //! | attack | result |
 //! |---|---|
-//! | no ticket, a guessed one, an ended one, one of another table; the setting reset by the reader | held: no rows |
-//! | reading the table, the grants, or the setting of another session | held: no privilege; a setting is seen by its session alone |
+//! | no ticket, a guessed one, an ended one, a revoked one; the setting reset by the reader | held: no rows |
+//! | reading the table or the grants | held: no privilege |
 //! | `set_config` by the reader, or injected into a query | held: only tickets that they hold. **Limit**: a ticket that is passed on is a right that is passed on, until it ends |
-//! | joins, self-joins, sub-queries, aggregates, window functions, `UNION`, recursion | held |
+//! | self-joins, lateral joins, sub-queries, aggregates, window functions, `UNION`, recursion, `query_to_xml` | held |
 //! | a function in `WHERE` that reports every value it is called with, of any claimed cost | held: the view is a security barrier, and only a superuser can mark a function leakproof |
 //! | division by zero, and casts whose error messages quote values | held: hidden rows are not evaluated |
 //! | an omitted column in `WHERE`, `ORDER BY`, aggregates, casts | held: it is NULL there too |
 //! | `SET ROLE`, `SET SESSION AUTHORIZATION`, `row_security = off` | held: refused |
-//! | `COPY` of the table, of the view, of a query | held |
+//! | `COPY` of the table, of the view | held: refused |
 //! | a prepared statement run again under another ticket | held: it shows the rows of the ticket that is shown when it runs |
 //! | a cursor, fetched under another ticket | held: it keeps the rows of the ticket that was shown at its first fetch. **Limit**: `WITH HOLD` keeps them beyond the transaction: `DISCARD ALL` |
 //! | operators, functions and tables of the same names in a schema or `pg_temp` that comes first in `search_path` | held: installed names are bound; statements written here name the schema |
-//! | inserts that look for unique or foreign-key violations, updates, `TRUNCATE`, `SELECT … FOR UPDATE`, `LOCK` | held: no privilege |
+//! | inserts that look for violations of unique columns, updates, `TRUNCATE`, `SELECT … FOR UPDATE`, `LOCK` | held: no privilege |
 //! | `pg_dump` as the reader | held: it stops with an error |
 //! | `pg_stats` (most common values) | held: without a privilege on the table it shows nothing |
 //! | a schema or table for the grants that was there before, made by the reader | held: installing stops |
