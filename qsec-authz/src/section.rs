@@ -6,7 +6,7 @@
 //! is made from that one value: a [`Table`] of texts, CSV by streams, Arrow record batches (feature `arrow`), SQL ([`Sql`]).
 //!
 //! It does **not** decide whether the user may open the data at all, nor does it authenticate anybody: an [`Identity`] is taken
-//! for true. It does not rewrite a user's own SQL, which is no boundary. It never changes a cell, and it keeps no state: whoever
+//! for true. It does not rewrite a user's own SQL, which is no boundary. It never changes a cell: whoever
 //! loads the data sees all of it, and reduction happens for readers.
 //!
 //! ```
@@ -53,7 +53,9 @@
 //! | data in memory | [`Table`], `RecordBatch` (feature `arrow`), [`Reduction::apply`] |
 //! | data in parts | [`Survey`], then [`Admitted`]: strict exclusion is decided by the whole |
 //! | CSV of any size | [`Reduction::apply_csv`], [`reduce_csv`] |
-//! | a database | [`Reduction::to_sql`], [`Dialect`] |
+//! | a database that is asked by a program | [`Reduction::to_sql`], [`Dialect`] |
+//! | a database that is asked by users | [`row_security`] |
+//! | which tables are in force, and who reads by them | [`ActiveTables`], [`Reader`] |
 //! | what `*` misses | [`CheckedAccess::unreached`] |
 //!
 //! # Guarantees and limits
@@ -63,13 +65,14 @@
 //! - Data whose columns are not those that were checked is refused (`schema_changed`), so that a column that comes later is not shown.
 //! - Users whose names differ only in what upper case removes (`groß` and `GROSS`, `ı` and `I`) are one user here: the
 //!   identity provider must not have both.
-//! - A cache of reduced data is keyed by the tenant, the user's values of [`SectionAccess::identity_columns`], the
-//!   [`Version`], and the [`Options`].
+//! - A cache of reduced data is keyed by [`Reader::cache_key`]: the tenant, the user's values of
+//!   [`SectionAccess::identity_columns`], the [`Version`], and the [`Options`].
 //! - SQL is written for tables that the database does not let the user reach otherwise. Reduction columns are compared as text by
 //!   `CAST`; PostgreSQL strips the padding of `char(n)` in doing so.
 //! - A single record batch is taken for all of the data by [`Reduction::apply`]: take a [`Survey`] for several.
 
 mod access;
+mod active;
 #[cfg(feature = "arrow")]
 pub mod arrow;
 mod checked;
@@ -79,6 +82,7 @@ mod identity;
 mod mapping;
 mod options;
 mod reduction;
+pub mod row_security;
 mod sql;
 mod stream;
 mod table;
@@ -88,6 +92,7 @@ mod values;
 pub use access::{
     MAX_ACCESS_BYTES, MAX_ACCESS_CELLS, MAX_ACCESS_COLUMNS, MAX_ACCESS_ROWS, MAX_ACCESS_TABLES, SectionAccess, Version,
 };
+pub use active::{Activation, ActiveTables, CacheKey, MAX_READER_AGE, OpenError, Reader, Stale, Updated};
 pub use checked::{CheckedAccess, MAX_OMIT_STEPS};
 pub use csv::{CsvError, MAX_DATA_COLUMNS, MAX_RECORD_BYTES};
 pub use error::{AccessError, Cause, ReduceError, Refusal};

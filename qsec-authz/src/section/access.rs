@@ -72,6 +72,11 @@ impl SectionAccess {
         self.tables.version
     }
 
+    /// Rows of all tables together.
+    pub(super) fn row_count(&self) -> usize {
+        self.tables.list.iter().map(|table| table.rows().len()).sum()
+    }
+
     /// The identity columns that the tables use: with the tenant and the [`Version`], the key of a cache of reduced data.
     pub fn identity_columns(&self) -> impl Iterator<Item = &'static str> {
         let used = |column: &IdentityColumn| {
@@ -155,7 +160,7 @@ impl AccessTable {
         !self.roles.contains(&Role::Access)
     }
 
-    pub(super) fn rows(&self) -> impl Iterator<Item = &[TextId]> {
+    pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = &[TextId]> {
         // No table is without columns; the bound keeps `chunks_exact` from panicking if one were.
         self.cells.chunks_exact(self.roles.len().max(1))
     }

@@ -1,7 +1,8 @@
 //! Arrow record batches: rows by a mask, columns by projection.
 //!
 //! Reduction columns are texts: `Utf8`, `LargeUtf8`, `Utf8View`, or dictionaries of them with any key type. A dictionary is
-//! decided once per dictionary value. NULL is what is not valid, never a text.
+//! decided once per dictionary value. NULL is what is not valid, never a text. A reduced batch has no value of a hidden row in its
+//! dictionaries and buffers either.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -18,13 +19,19 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::sync::Arc;
+
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
     ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
-use arrow_array::{Array, ArrowPrimitiveType, BooleanArray, DictionaryArray, RecordBatch, StringArrayType};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, RecordBatch, RecordBatchOptions,
+    StringArrayType, make_array,
+};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_schema::{ArrowError, Schema};
+use arrow_select::dictionary::garbage_collect_any_dictionary;
 use arrow_select::filter::filter_record_batch;
 
 use super::access::SectionAccess;
@@ -89,8 +96,34 @@ impl Data for RecordBatch {
     fn keep(&self, binding: &Binding, mask: &BooleanBuffer) -> Result<Self, ReduceError> {
         let arrow = |error: ArrowError| internal(&error);
         let projected = self.project(&binding.kept).map_err(arrow)?;
-        filter_record_batch(&projected, &BooleanArray::new(mask.clone(), None)).map_err(arrow)
+        let filtered = filter_record_batch(&projected, &BooleanArray::new(mask.clone(), None)).map_err(arrow)?;
+        let columns = filtered.columns().iter().map(without_hidden).collect::<Result<_, _>>().map_err(arrow)?;
+        let rows = RecordBatchOptions::new().with_row_count(Some(filtered.num_rows()));
+        Self::try_new_with_options(filtered.schema(), columns, &rows).map_err(arrow)
     }
+}
+
+/// Drops what no row has. A filter keeps dictionaries and the buffers of views whole, so that the values of hidden rows would
+/// leave with the batch: written to a file, sent to a client, or asked for by `values()`.
+fn without_hidden(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if let Some(dictionary) = column.as_any_dictionary_opt() {
+        let used = garbage_collect_any_dictionary(dictionary)?;
+        let used = used.as_any_dictionary();
+        return Ok(used.with_values(without_hidden(used.values())?));
+    }
+    if let Some(texts) = column.as_string_view_opt() {
+        return Ok(Arc::new(texts.gc()));
+    }
+    if let Some(bytes) = column.as_binary_view_opt() {
+        return Ok(Arc::new(bytes.gc()));
+    }
+    let data = column.to_data();
+    if data.child_data().is_empty() {
+        return Ok(Arc::clone(column));
+    }
+    let children = data.child_data().iter().map(|child| Ok(without_hidden(&make_array(child.clone()))?.to_data()));
+    let children = children.collect::<Result<_, ArrowError>>()?;
+    Ok(make_array(data.into_builder().child_data(children).build()?))
 }
 
 fn internal(error: &dyn std::fmt::Display) -> ReduceError {

@@ -138,6 +138,19 @@ impl CheckedAccess {
         })
     }
 
+    /// The columns of the data: whether some table reduces them, and whether some row leaves them out.
+    pub(super) fn column_uses(&self) -> impl Iterator<Item = (&str, bool, bool)> {
+        let reducing: HashSet<usize> = self.checked.field_columns.iter().copied().flatten().collect();
+        let omittable: HashSet<usize> = self.checked.omits.values().flatten().copied().collect();
+        let columns = self.columns().enumerate();
+        columns.map(move |(index, name)| (name, reducing.contains(&index), omittable.contains(&index)))
+    }
+
+    /// The access tables, from before they were checked.
+    pub(super) fn tables(&self) -> SectionAccess {
+        SectionAccess { tables: Arc::clone(&self.checked.tables) }
+    }
+
     pub(super) fn options(&self) -> &super::options::Options {
         &self.checked.tables.options
     }

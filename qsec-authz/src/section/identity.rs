@@ -76,7 +76,7 @@ impl Identity {
         IdentityColumn::ALL.iter().all(|&column| self.values(column).all(|value| normalise(value).is_empty()))
     }
 
-    fn values(&self, column: IdentityColumn) -> impl Iterator<Item = &str> {
+    pub(super) fn values(&self, column: IdentityColumn) -> impl Iterator<Item = &str> {
         let (single, groups) = match column {
             IdentityColumn::User => (&self.user, [].as_slice()),
             IdentityColumn::Email => (&self.email, [].as_slice()),

@@ -77,7 +77,7 @@ pub enum Exclusion {
 /// assert_eq!(reduction.apply(&data)?.to_csv(), "REGION,V\nNORTH,1\n,2\n");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Options {
     pub(super) null_text: Option<Box<str>>,
     pub(super) null_rows: NullRows,

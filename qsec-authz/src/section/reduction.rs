@@ -195,6 +195,11 @@ impl Reduction {
         self.columns.iter().zip(&self.kept).filter(|(_, kept)| **kept).map(|(column, _)| column.as_ref())
     }
 
+    /// The columns that were checked, and whether the user may see them.
+    pub(super) fn all_columns(&self) -> impl ExactSizeIterator<Item = (&str, bool)> {
+        self.columns.iter().zip(&self.kept).map(|(column, &kept)| (column.as_ref(), kept))
+    }
+
     /// The columns that are left out, in upper case and sorted.
     pub fn omitted(&self) -> &[String] {
         &self.omitted

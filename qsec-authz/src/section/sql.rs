@@ -68,6 +68,15 @@ pub enum SqlError {
         /// Parameters that the dialect takes.
         limit: usize,
     },
+    /// One role for two of those that row-level security keeps apart.
+    #[error("role `{name}` is named twice")]
+    SameRole {
+        /// The role.
+        name: String,
+    },
+    /// The reduction comes of access tables other than those that row-level security was made for.
+    #[error("the reduction is of access tables of another shape")]
+    OtherAccess,
 }
 
 impl SqlError {
@@ -77,6 +86,8 @@ impl SqlError {
             Self::FoldedData => "folded_data",
             Self::BadIdentifier { .. } => "bad_identifier",
             Self::TooManyParameters { .. } => "too_many_parameters",
+            Self::SameRole { .. } => "same_role",
+            Self::OtherAccess => "other_access",
         }
     }
 }

@@ -11,8 +11,8 @@ use arrow_array::{
 use proptest::prelude::*;
 use qsec_authz::section::{EmptyRows, Identity, NullRows, Options, Reduction, SectionAccess};
 
-use crate::agreement::{Question, question};
 use crate::naive;
+use crate::question::{Question, question};
 
 type Texts = Vec<Option<String>>;
 
@@ -195,4 +195,25 @@ fn a_survey_admits_by_any_batch_and_excludes_by_all() {
     survey.observe(&north).unwrap();
     let admitted = survey.admit().unwrap();
     assert_eq!((admitted.apply(&south).unwrap().num_rows(), admitted.apply(&north).unwrap().num_rows()), (0, 1));
+}
+
+#[test]
+fn no_value_of_a_hidden_row_stays_in_dictionaries_views_or_below() {
+    let cells = ["NORTH", "a hidden text that is too long to be inline", "SOUTH"];
+    let texts: Vec<Option<&str>> = cells.iter().copied().map(Some).collect();
+    let dictionary: ArrayRef = Arc::new(texts.iter().copied().collect::<DictionaryArray<Int32Type>>());
+    let view: ArrayRef = Arc::new(StringViewArray::from(texts));
+    let field = Arc::new(arrow_schema::Field::new("d", dictionary.data_type().clone(), true));
+    let nested: ArrayRef = Arc::new(arrow_array::StructArray::from(vec![(field, Arc::clone(&dictionary))]));
+    let columns = [("REGION", Arc::clone(&dictionary)), ("D", dictionary), ("V", view), ("S", nested)];
+    let reduction = reduction(Options::new(), &["REGION", "D", "V", "S"]);
+    let reduced = reduction.apply(&RecordBatch::try_from_iter(columns).unwrap()).unwrap();
+    assert_eq!(reduced.num_rows(), 1);
+    for column in reduced.columns() {
+        let told = format!("{:?}", column.to_data());
+        let bytes = |text: &str| text.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+        assert!(!told.contains(&bytes("SOUTH")) && !told.contains(&bytes("hidden")), "{told}");
+    }
+    let whole: ArrayRef = Arc::new(["NORTH", "SOUTH"].into_iter().collect::<DictionaryArray<Int32Type>>());
+    assert!(format!("{:?}", whole.to_data()).contains("83, 79, 85, 84, 72"), "the test can fail");
 }

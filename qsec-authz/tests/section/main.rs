@@ -8,6 +8,7 @@ mod arrow;
 mod csv;
 mod mapping;
 mod naive;
+mod question;
 mod sql;
 mod stream;
 mod tables;

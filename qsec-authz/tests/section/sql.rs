@@ -7,8 +7,8 @@ use qsec_authz::section::{
     Dialect, EmptyRows, Exclusion, Identity, NullRows, Options, Reduction, SectionAccess, Sql, SqlError,
 };
 
-use crate::agreement::question;
 use crate::naive;
+use crate::question::question;
 
 fn reduction(access: &str, columns: &[&str], options: Options) -> Reduction {
     let access = SectionAccess::parse_with([access], options).unwrap().check_columns(columns).unwrap();

@@ -1,5 +1,7 @@
 //! `qsec reduce`: section access over a table; no deployment is read.
 
+mod columns;
+
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use qsec::authz::section::{
 };
 use serde_json::{Value, json};
 
+use self::columns::{ColumnsError, Format};
 use super::Session;
 use crate::Exit;
 use crate::failure::{Failure, position};
@@ -25,10 +28,10 @@ pub(crate) struct Reduce {
     /// An access table, CSV; repeat for several, in the order in which mapping tables are joined
     #[arg(long, value_name = "FILE", required = true)]
     access: Vec<PathBuf>,
-    /// The data, CSV (default: standard input)
+    /// The data: CSV, or Parquet or Arrow by extension (default: standard input, CSV)
     #[arg(long, value_name = "FILE")]
     r#in: Option<PathBuf>,
-    /// Write the reduced data there (default: standard output)
+    /// Write the reduced data there, in the format of the data (default: standard output)
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     /// The user's id, with directory if it has one
@@ -96,13 +99,27 @@ pub(crate) fn run(reduce: &Reduce, session: &Session<'_>) -> Result<Exit, Failur
     if let Some(dialect) = reduce.sql {
         return sql(reduce, &tables, dialect, session);
     }
+    let format = reduce.format()?;
     let mut input = seekable(reduce.r#in.as_deref())?;
     let mut sink = Sink::open(reduce.out.as_deref(), Existing::Replace)?;
-    let reduced = reduce_csv(&tables, reduce.options(), reduce.identity(), &mut input, &mut sink);
-    let (reduction, written) = reduced.map_err(|error| sink.broken().unwrap_or_else(|| reduce.failure(error)))?;
+    let reduced = if format == Format::Csv {
+        let reduced = reduce_csv(&tables, reduce.options(), reduce.identity(), &mut input, &mut sink);
+        reduced.map(|(reduction, written)| (reduction, written.rows)).map_err(ColumnsError::Reduce)
+    } else {
+        SectionAccess::parse_with(&tables, reduce.options())
+            .map_err(ColumnsError::from)
+            .and_then(|access| columns::reduce(format, &access, reduce.identity(), &input, &mut sink))
+    };
+    let (reduction, rows) = reduced.map_err(|error| match (sink.broken(), error) {
+        (Some(failure), _) => failure,
+        (None, ColumnsError::Reduce(error)) => reduce.failure(error),
+        (None, ColumnsError::Malformed(why)) => {
+            Failure::misuse("bad_data", format!("the data is not {}: {why}", format.name()))
+        }
+    })?;
     sink.finish()?;
     let columns: Vec<&str> = reduction.columns().collect();
-    let (level, rows) = (reduction.level().as_str(), written.rows);
+    let level = reduction.level().as_str();
     let summary = json!({"level": level, "rows": rows, "columns": columns, "omitted": reduction.omitted()});
     let to_file = reduce.out.as_deref().is_some_and(|out| !files::is_dash(out));
     session.output.summary(to_file, &summary, |_| format!("{rows} rows, {} columns, as {level}", columns.len()))?;
@@ -143,6 +160,19 @@ impl Reduce {
                 }
                 failure
             }
+        }
+    }
+
+    /// The format of the data, which is that of the output too.
+    fn format(&self) -> Result<Format, Failure> {
+        let of = |path: &Option<PathBuf>| path.as_deref().filter(|path| !files::is_dash(path)).map(Format::of);
+        let format = of(&self.r#in).unwrap_or(Format::Csv);
+        match of(&self.out) {
+            Some(out) if out != format => {
+                let message = format!("--in is {} and --out is {}: they must be one format", format.name(), out.name());
+                Err(Failure::misuse("usage", message))
+            }
+            _ => Ok(format),
         }
     }
 

@@ -1,5 +1,17 @@
 //! `reduce`: rows and columns, every option.
 
+use std::collections::HashMap;
+use std::fs::File;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Int32Type, Int64Type};
+use arrow_array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
+use arrow_ipc::reader::FileReader;
+use arrow_ipc::writer::FileWriter;
+use arrow_schema::Schema;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
 use crate::support::{Room, mode};
@@ -174,4 +186,95 @@ fn the_same_reduction_is_said_in_sql() {
         ])
         .is(0);
     assert!(text.text().starts_with("SELECT \"Region\", \"Sales\"\nWHERE "), "{}", text.text());
+}
+
+/// A column file of three columns, the first a dictionary, in batches of two rows.
+fn columns() -> Vec<RecordBatch> {
+    let dictionary: DictionaryArray<Int32Type> = ["NORTH", "SOUTH", "NORTH", "WEST"].into_iter().collect();
+    let sales: ArrayRef = Arc::new(Int64Array::from(vec![10, 20, 30, 40]));
+    let cost: ArrayRef = Arc::new(StringArray::from(vec!["7", "9", "11", "13"]));
+    let metadata = HashMap::from([("about".to_owned(), "the column Cost".to_owned())]);
+    let columns: [(&str, ArrayRef); 3] = [("Region", Arc::new(dictionary)), ("Sales", sales), ("Cost", cost)];
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let schema = Arc::new(Schema::clone(&batch.schema()).with_metadata(metadata));
+    let batch = RecordBatch::try_new(schema, batch.columns().to_vec()).unwrap();
+    vec![batch.slice(0, 2), batch.slice(2, 2)]
+}
+
+fn write(room: &Room, name: &str) {
+    let (batches, file) = (columns(), File::create(room.path(name)).unwrap());
+    if name.ends_with("parquet") {
+        let mut writer = ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
+        for batch in &batches {
+            writer.write(batch).unwrap();
+        }
+        writer.close().unwrap();
+    } else {
+        let mut writer = FileWriter::try_new(file, &batches[0].schema()).unwrap();
+        for batch in &batches {
+            writer.write(batch).unwrap();
+        }
+        writer.finish().unwrap();
+    }
+}
+
+fn read(room: &Room, name: &str) -> RecordBatch {
+    let file = File::open(room.path(name)).unwrap();
+    let batches: Vec<RecordBatch> = if name.ends_with("parquet") {
+        ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect()
+    } else {
+        FileReader::try_new(file, None).unwrap().map(Result::unwrap).collect()
+    };
+    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
+}
+
+#[test]
+fn column_files_are_reduced_in_their_own_format_and_keep_dictionaries() {
+    let room = room();
+    for extension in ["parquet", "arrow", "ipc", "feather", "ARROW"] {
+        let (data, out) = (format!("data.{extension}"), format!("out.{extension}"));
+        write(&room, &data);
+        let run = ["reduce", "--access", "access.csv", "--in", &data, "--user", "ana", "--out", &out];
+        let summary = "{\"level\":\"USER\",\"rows\":2,\"columns\":[\"Region\",\"Sales\"],\"omitted\":[\"COST\"]}\n";
+        assert_eq!(room.json(&run).is(0).text(), summary);
+        let reduced = read(&room, &out);
+        assert_eq!((reduced.num_rows(), reduced.num_columns()), (2, 2));
+        let regions = reduced.column(0).as_dictionary::<Int32Type>().downcast_dict::<StringArray>().unwrap();
+        assert_eq!(regions.into_iter().collect::<Vec<_>>(), [Some("NORTH"), Some("NORTH")]);
+        assert_eq!(reduced.column(1).as_primitive::<Int64Type>().values(), &[10, 30]);
+        let bytes = room.read(&out);
+        for hidden in ["SOUTH", "WEST", "Cost"] {
+            assert!(!bytes.windows(hidden.len()).any(|bytes| bytes == hidden.as_bytes()), "{hidden} in {out}");
+        }
+    }
+}
+
+#[test]
+fn column_files_are_refused_as_tables_of_texts_are() {
+    let room = room();
+    write(&room, "data.parquet");
+    write(&room, "data.arrow");
+    room.write("torn.parquet", "PAR1 and no more");
+    room.write("torn.arrow", "");
+    room.write("typing.csv", "ACCESS,USERID,SALES\nUSER,ANA,10\n");
+    room.write("east.csv", "ACCESS,USERID,REGION\nUSER,ANA,EAST\n");
+    let run = |access: &str, data: &str, more: &[&str]| {
+        let out = if data.ends_with("parquet") { "out.parquet" } else { "out.arrow" };
+        room.json(&[&["reduce", "--access", access, "--in", data, "--out", out], more].concat())
+    };
+    for data in ["data.parquet", "data.arrow"] {
+        run("access.csv", data, &[]).fails(2, "no_user");
+        run("access.csv", data, &["--user", "zoe"]).fails(1, "not_listed");
+        run("east.csv", data, &["--user", "ana"]).fails(1, "excluded");
+        run("typing.csv", data, &["--user", "ana"]).fails(2, "unsupported_type");
+    }
+    run("access.csv", "torn.parquet", &["--user", "ana"]).fails(2, "bad_data");
+    run("access.csv", "torn.arrow", &["--user", "ana"]).fails(2, "bad_data");
+    assert!(!room.path("out.parquet").exists() && !room.path("out.arrow").exists());
+    let summary = run("east.csv", "data.arrow", &["--user", "ana", "--no-strict"]).is(0);
+    assert_eq!((&summary.answer()["rows"], read(&room, "out.arrow").num_rows()), (&json!(0), 0));
+    for (data, out) in [("data.parquet", "out.csv"), ("data.csv", "out.parquet"), ("data.arrow", "out.parquet")] {
+        let run = ["reduce", "--access", "access.csv", "--in", data, "--out", out, "--user", "ana"];
+        room.json(&run).fails(2, "usage");
+    }
 }
