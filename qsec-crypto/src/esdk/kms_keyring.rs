@@ -185,7 +185,7 @@ impl KmsKeyring {
         let demanded = self.message_context(context).map_err(OpenError::from)?;
         let message = UnopenedMessage::read(reader)?;
         let data_key = self.unwrap(message.header(), &demanded, now).await?;
-        Ok(message.open_reporting(&data_key, &demanded, self.reporter())?)
+        Ok(message.observed_by(Arc::clone(&self.observer)).open(&data_key, &demanded)?)
     }
 
     fn message_context(&self, context: &Context) -> Result<MessageContext, ContextError> {
