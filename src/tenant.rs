@@ -6,10 +6,12 @@
 //! | OAuth clients and their tokens | `clients.rs` |
 //! | policy, decisions, reduced data | `policy.rs`, `access.rs` |
 //! | sealed bytes and keys | `keys.rs` |
+//! | moving, rewrapping and shredding keys | `moves.rs` |
 
 mod access;
 mod clients;
 mod keys;
+mod moves;
 mod policy;
 mod sign_in;
 mod tokens;
@@ -21,6 +23,7 @@ use std::time::SystemTime;
 use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
 use qsec_crypto::Keyring;
 
+pub use self::moves::Shredded;
 use self::policy::InForce;
 pub use self::sign_in::SignedIn;
 use self::tokens::Validators;

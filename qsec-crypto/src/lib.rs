@@ -131,8 +131,9 @@ pub use header::Suite;
 pub use inspect::{Inspection, MAX_INSPECT_BYTES, NativeInspection, inspect};
 pub use key_file::KeyFileError;
 pub use keyring::{
-    KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Migration, MigrationState, Rewrap, Rotation,
-    TenantKeyState, Timer, VersionDescription, VersionState, WrappingDescription, WrappingRole, check_deletion_days,
+    KeyBinding, KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Migration, MigrationState, Rewrap,
+    Rotation, TenantKeyState, Timer, VersionDescription, VersionState, WrappingDescription, WrappingRole,
+    check_deletion_days,
 };
 pub use memory::MemoryStore;
 pub use observer::{Event, Observer};

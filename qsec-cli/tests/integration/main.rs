@@ -7,6 +7,7 @@ mod examples;
 mod hostile;
 mod identity;
 mod keys;
+mod messages;
 mod policies;
 mod reduce;
 mod sealing;
