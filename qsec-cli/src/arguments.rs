@@ -55,7 +55,7 @@ pub(crate) enum Noun {
     /// Create, show and switch tenants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
-    /// A tenant's keys: list, rotate, disable, enable, delete
+    /// A tenant's keys: list, rotate, disable, enable, delete, shred, move
     #[command(subcommand)]
     Key(key::KeyVerb),
     /// Seal bytes or files under a tenant's key, or under a raw key file
@@ -64,6 +64,8 @@ pub(crate) enum Noun {
     Open(bytes::Open),
     /// Show what sealed bytes say without any key
     Inspect(bytes::Inspect),
+    /// Wrap a tenant's key versions again: another region, or the newest material of a KMS key
+    Rewrap(key::Rewrap),
     /// Issue, verify and inspect tokens
     #[command(subcommand)]
     Token(token::Token),

@@ -48,6 +48,7 @@ async fn dispatch(noun: Noun, session: &Session<'_>) -> Result<Exit, Failure> {
         Noun::Seal(seal) => bytes::seal(seal, session).await,
         Noun::Open(open) => bytes::open(open, session).await,
         Noun::Inspect(inspect) => bytes::inspect(&inspect, session),
+        Noun::Rewrap(rewrap) => key::rewrap(rewrap, session).await,
         Noun::Token(verb) => token::run(verb, session).await,
         Noun::Jwks(verb) => jwks::run(verb, session).await,
         Noun::Client(verb) => client::run(verb, session).await,
