@@ -19,32 +19,39 @@ mod breaker;
 mod bulkhead;
 mod cache;
 mod description;
+mod drill;
 mod error;
 mod flight;
 mod guard;
 mod lifecycle;
 mod migration;
+mod policy;
 mod providers;
 mod record;
 mod records;
 mod rewrap;
+mod shred;
 mod timer;
 mod wrapping;
 
 pub use binding::KeyBinding;
 use cache::{Cache, DEFAULT_BOUND, Epoch, HARD_LIFE, Left, Look, MAX_BOUND, Place};
 pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, WrappingDescription};
+pub use drill::{Drill, DrillOutcome, DrilledVersion};
 pub use error::KeyError;
 use flight::Flights;
 use guard::Guard;
 pub use lifecycle::Rotation;
 pub use migration::Migration;
+use policy::INTERNAL;
+pub use policy::{KeyPolicy, KeyWarning};
 use providers::Providers;
 use record::VersionRecord;
 pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
 use records::Snapshot;
-pub use rewrap::Rewrap;
+pub use rewrap::{Rewrap, RewrapPlan};
+pub use shred::{Remains, ShredPlan, Shredded};
 pub use timer::Timer;
 use wrapping::Unwrapped;
 
@@ -243,8 +250,19 @@ impl Keyring {
     /// Drops every key and record that is remembered. Call it when another node has changed the tenant's keys; the next
     /// call then reads them again, and stops the keys that are out if that is what was changed.
     pub fn forget(&self) {
-        let held = self.core.cache.clear();
-        self.core.evicted(held, "forget");
+        self.core.forgotten("forget");
+    }
+
+    /// Who is told what happens to the keys.
+    pub(crate) fn observer(&self) -> &dyn Observer {
+        self.core.observer.as_ref()
+    }
+
+    /// The versions that only open.
+    pub(crate) async fn retired(&self, purpose: &Purpose, now: SystemTime) -> Result<Vec<u32>, KeyError> {
+        let records = self.core.load(now).await?;
+        let retired = records.versions.values().filter(|record| record.purpose == *purpose);
+        Ok(retired.filter(|record| record.state == VersionState::Retired).map(|record| record.version).collect())
     }
 
     async fn key(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
@@ -375,8 +393,7 @@ impl Core {
             self.stop(&stopped);
         } else if let KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. } = error {
             self.observer.observe(&self.event("key.denied").cause(error.code()));
-            let held = self.cache.clear();
-            self.evicted(held, error.code());
+            self.forgotten(error.code());
         }
     }
 
@@ -387,6 +404,10 @@ impl Core {
             None => self.load(now).await?,
         };
         match records.binding.stopped() {
+            None if records.binding.is_phi() && records.binding.provider == INTERNAL => {
+                // No verb leads here: what is written here was not written by one.
+                Err(KeyError::PhiRequiresCmk { tenant: self.tenant.clone() })
+            }
             None => Ok(records),
             Some(stopped) => {
                 self.stop(&stopped);
@@ -403,7 +424,7 @@ impl Core {
             Err(error) => {
                 if let KeyError::RecordForged { .. } = error {
                     self.observer.observe(&Event::new("key.record_forged").tenant(&self.tenant).cause(error.code()));
-                    self.cache.clear();
+                    self.forgotten(error.code());
                 }
                 return Err(error);
             }
@@ -432,6 +453,12 @@ impl Core {
     fn stop(&self, stopped: &Stopped) {
         let held = self.cache.stop(stopped);
         self.evicted(held, stopped.code());
+    }
+
+    /// Drops everything that is remembered; keys that are out stay usable.
+    fn forgotten(&self, cause: &'static str) {
+        let held = self.cache.clear();
+        self.evicted(held, cause);
     }
 
     fn evicted(&self, held: usize, cause: &'static str) {

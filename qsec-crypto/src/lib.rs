@@ -45,6 +45,8 @@
 //! | seal and open records and streams | [`TenantKey`], [`Sealer`], [`Opener`], [`SeekOpener`], [`Context`] |
 //! | get a key, change it, stop it | [`Keyring`], [`KeyRecords`] |
 //! | move a tenant to other KMS keys, or to another provider | [`Keyring::rewrap`], [`Keyring::change_provider`] |
+//! | say which KMS keys a tenant's keys may be under | [`KeyPolicy`], [`Keyring::set_policy`] |
+//! | seal what is under old key versions again | [`reencryption`] |
 //! | do without KMS and store | [`RawKey`] |
 //! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
@@ -113,6 +115,7 @@ mod memory;
 mod observer;
 mod opener;
 mod raw_key;
+pub mod reencryption;
 mod refusal;
 mod sealer;
 mod secret;
@@ -131,8 +134,9 @@ pub use header::Suite;
 pub use inspect::{Inspection, MAX_INSPECT_BYTES, NativeInspection, inspect};
 pub use key_file::KeyFileError;
 pub use keyring::{
-    KeyBinding, KeyError, KeyRecords, Keyring, KeyringDescription, KmsKeyAnswer, Migration, MigrationState, Rewrap,
-    Rotation, TenantKeyState, Timer, VersionDescription, VersionState, WrappingDescription, WrappingRole,
+    Drill, DrillOutcome, DrilledVersion, KeyBinding, KeyError, KeyPolicy, KeyRecords, KeyWarning, Keyring,
+    KeyringDescription, KmsKeyAnswer, Migration, MigrationState, Remains, Rewrap, RewrapPlan, Rotation, ShredPlan,
+    Shredded, TenantKeyState, Timer, VersionDescription, VersionState, WrappingDescription, WrappingRole,
     check_deletion_days,
 };
 pub use memory::MemoryStore;

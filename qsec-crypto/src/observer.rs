@@ -65,6 +65,12 @@ pub struct Event<'a> {
     pub cause: Option<&'static str>,
     /// When the key will be destroyed.
     pub deletion_date: Option<SystemTime>,
+    /// How many objects were looked at.
+    pub records: Option<u64>,
+    /// How many bytes of plaintext were sealed again.
+    pub bytes: Option<u64>,
+    /// Whether it goes on where it was cut off.
+    pub resumed: Option<bool>,
 }
 
 impl<'a> Event<'a> {
@@ -80,6 +86,9 @@ impl<'a> Event<'a> {
             outcome: None,
             cause: None,
             deletion_date: None,
+            records: None,
+            bytes: None,
+            resumed: None,
         }
     }
 
@@ -124,6 +133,9 @@ impl<'a> Event<'a> {
             ("outcome", self.outcome.map(str::to_owned)),
             ("cause", self.cause.map(str::to_owned)),
             ("deletion_date", self.deletion_date.and_then(crate::timestamp::encode)),
+            ("records", self.records.map(|records| records.to_string())),
+            ("bytes", self.bytes.map(|bytes| bytes.to_string())),
+            ("resumed", self.resumed.map(|resumed| resumed.to_string())),
         ];
         fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
     }

@@ -3,6 +3,7 @@
 use std::time::SystemTime;
 
 use crate::keyring::migration::Migration;
+use crate::keyring::policy::{KeyPolicy, KeyWarning, is_single_region};
 use crate::keyring::record::{Binding, TenantKeyState, VersionRecord, VersionState, Wrapping, WrappingRole};
 use crate::keyring::records::Snapshot;
 use crate::keyring::{KeyError, Keyring};
@@ -34,6 +35,10 @@ pub struct KeyringDescription {
     pub kms: Vec<KmsKeyAnswer>,
     /// The move to other KMS keys that is under way.
     pub migration: Option<Migration>,
+    /// What the tenant demands of its KMS keys.
+    pub policy: KeyPolicy,
+    /// What is not as it should be, although the keys can be used.
+    pub warnings: Vec<KeyWarning>,
     /// Every version of every purpose, by purpose and number.
     pub versions: Vec<VersionDescription>,
 }
@@ -91,18 +96,21 @@ impl Keyring {
     /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails.
     pub async fn describe(&self, now: SystemTime) -> Result<KeyringDescription, KeyError> {
         let records = self.core.load(now).await?;
-        let mut kms = Vec::new();
+        let (mut kms, mut warnings) = (Vec::new(), Vec::new());
         for key in records.binding.keys().iter() {
             let answer = self.core.describe_key(&key, now).await;
+            if is_single_region(&key.key_id, answer.as_ref().ok()) {
+                warnings.push(KeyWarning::SingleRegionKey { key_id: key.key_id.clone() });
+            }
             let deletion_date = answer.as_ref().ok().and_then(crate::kms::KmsKeyDescription::deletion_date);
             let state = answer.map(|key| key.state()).map_err(|error| error.code());
             kms.push(KmsKeyAnswer { key_id: key.key_id, state, deletion_date });
         }
-        Ok(describe(&records, kms))
+        Ok(describe(&records, kms, warnings))
     }
 }
 
-fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
+fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>, warnings: Vec<KeyWarning>) -> KeyringDescription {
     let binding = &records.binding;
     let by_kms = kms.iter().filter_map(|answer| state_of(answer.state)).max();
     let by_tenant = binding.state.stopped();
@@ -123,6 +131,8 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>) -> KeyringDescription {
         deletion_date: binding.deletion_date.or_else(|| kms.iter().find_map(|answer| answer.deletion_date)),
         kms,
         migration: Migration::of(records),
+        policy: binding.policy(),
+        warnings,
         versions: describe_versions(records),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::error::OpenError;
 use crate::kdf::Broken;
-use crate::kms::KmsError;
+use crate::kms::{KeyId, KmsError};
 use crate::secret::RandomError;
 use crate::stopped::Stopped;
 use crate::store::StoreError;
@@ -56,6 +56,26 @@ pub enum KeyError {
         /// The provider of the other KMS keys.
         provider: String,
     },
+    /// The tenant's policy takes no KMS key of a single region.
+    #[error("KMS key `{key_id}` is in one region only; the tenant's policy requires multi-region keys")]
+    MultiRegionRequired {
+        /// The KMS key.
+        key_id: KeyId,
+    },
+    /// The tenant's policy does not let its keys be in that region.
+    #[error("KMS key `{key_id}` is in region `{region}`, where the tenant's policy does not let its keys be")]
+    RegionNotAllowed {
+        /// The KMS key.
+        key_id: KeyId,
+        /// Where it is.
+        region: String,
+    },
+    /// The tenant's policy requires a KMS of the customer's own.
+    #[error("the data of tenant `{tenant}` is labelled PHI, which requires a customer-managed key")]
+    PhiRequiresCmk {
+        /// The tenant.
+        tenant: TenantId,
+    },
     /// The verb does not fit what is there.
     #[error("{what}")]
     Conflict {
@@ -93,6 +113,9 @@ impl KeyError {
             Self::RecordForged { .. } => "key_record_forged",
             Self::Store(error) => crate::kms::store_code(error),
             Self::MigrationInProgress { .. } => "migration_in_progress",
+            Self::MultiRegionRequired { .. } => "multi_region_required",
+            Self::RegionNotAllowed { .. } => "region_not_allowed",
+            Self::PhiRequiresCmk { .. } => "phi_requires_cmk",
             Self::Conflict { .. } => "conflict",
             Self::Usage { .. } => "usage",
             Self::Open(error) => error.code(),
@@ -111,6 +134,9 @@ impl KeyError {
             | Self::Stopped(_)
             | Self::RecordForged { .. }
             | Self::MigrationInProgress { .. }
+            | Self::MultiRegionRequired { .. }
+            | Self::RegionNotAllowed { .. }
+            | Self::PhiRequiresCmk { .. }
             | Self::Conflict { .. }
             | Self::Usage { .. }
             | Self::Open(_)
@@ -139,7 +165,6 @@ impl From<Broken> for KeyError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::KeyId;
     use crate::stopped::{StoppedBy, StoppedState};
 
     #[test]
@@ -157,6 +182,9 @@ mod tests {
             (StoreError::Conflict.into(), "conflict", true),
             (StoreError::Unavailable("gone".into()).into(), "store_unavailable", true),
             (KeyError::MigrationInProgress { provider: String::new() }, "migration_in_progress", false),
+            (KeyError::MultiRegionRequired { key_id: key_id() }, "multi_region_required", false),
+            (KeyError::RegionNotAllowed { key_id: key_id(), region: String::new() }, "region_not_allowed", false),
+            (KeyError::PhiRequiresCmk { tenant: tenant() }, "phi_requires_cmk", false),
             (KeyError::Conflict { what: String::new() }, "conflict", false),
             (KeyError::Usage { what: String::new() }, "usage", false),
             (OpenError::NotOpened.into(), "not_opened", false),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::SystemTime;
 
+use crate::keyring::policy::KeyPolicy;
 use crate::keyring::record::{
     Binding, KmsKeys, MAX_WRAPPINGS, PurposeRecord, TenantKeyState, VersionRecord, VersionState,
 };
@@ -35,6 +36,21 @@ impl Keyring {
     /// purposes, or one named twice; [`KeyError::Stopped`] and [`KeyError::Kms`] if a KMS key does not do it;
     /// [`KeyError::Store`] if the store fails.
     pub async fn create(&self, key_ids: &[KeyId], purposes: &[Purpose], now: SystemTime) -> Result<(), KeyError> {
+        self.create_with_policy(key_ids, purposes, &KeyPolicy::new(), now).await
+    }
+
+    /// As [`Self::create`], for a tenant that demands something of its KMS keys from the start.
+    ///
+    /// # Errors
+    /// [`KeyError::PhiRequiresCmk`], [`KeyError::RegionNotAllowed`] and [`KeyError::MultiRegionRequired`] if the KMS keys
+    /// do not satisfy the policy; else as [`Self::create`].
+    pub async fn create_with_policy(
+        &self,
+        key_ids: &[KeyId],
+        purposes: &[Purpose],
+        policy: &KeyPolicy,
+        now: SystemTime,
+    ) -> Result<(), KeyError> {
         distinct(key_ids, MAX_WRAPPINGS, "KMS keys")?;
         distinct(purposes, MAX_PURPOSES, "purposes")?;
         if self.core.records.load(&self.core.tenant).await?.is_some() {
@@ -43,24 +59,14 @@ impl Keyring {
         let (provider, endpoint) =
             (self.core.own_kms.provider().to_owned(), self.core.own_kms.endpoint().map(str::to_owned));
         let keys = KmsKeys { provider, key_ids: key_ids.to_vec(), endpoint };
+        self.core.obeys(policy, &keys, now).await?;
         let mut versions = Vec::new();
         for purpose in purposes {
             versions.push(self.core.new_version(&keys, purpose, 1, Missing::Refused, now).await?);
         }
-        let binding = Binding {
-            tenant: self.core.tenant.clone(),
-            state: TenantKeyState::Active,
-            provider: keys.provider,
-            key_ids: keys.key_ids,
-            endpoint: keys.endpoint,
-            created: now,
-            deletion_date: None,
-            purposes: purposes.iter().map(|purpose| PurposeRecord { purpose: purpose.clone(), newest: 1 }).collect(),
-            migration: None,
-            generation: 1,
-        };
+        let binding = Binding::new(self.core.tenant.clone(), keys, purposes, policy, now);
         self.core.records.write(&self.core.tenant, Some(&binding), &versions).await?;
-        self.core.cache.clear();
+        self.core.forgotten("created");
         for purpose in purposes {
             self.core.observer.observe(&self.core.event("key.created").version(purpose, 1));
         }
@@ -83,7 +89,7 @@ impl Keyring {
         binding.purposes.push(PurposeRecord { purpose: purpose.clone(), newest: 1 });
         binding.generation = next(binding.generation)?;
         self.core.records.write(&self.core.tenant, Some(&binding), &[version]).await?;
-        self.core.cache.clear();
+        self.core.cache.renew_records();
         self.core.observer.observe(&self.core.event("key.created").version(purpose, 1));
         Ok(())
     }
@@ -141,7 +147,7 @@ impl Keyring {
             binding.state = TenantKeyState::Active;
             self.core.write_binding(&mut binding).await?;
         }
-        self.core.cache.clear();
+        self.core.forgotten("enabled");
         self.core.observer.observe(&self.core.event("key.enabled").cause("tenant"));
         Ok(())
     }
@@ -179,34 +185,8 @@ impl Keyring {
         }
         (binding.state, binding.deletion_date) = (TenantKeyState::Disabled, None);
         self.core.write_binding(&mut binding).await?;
-        self.core.cache.clear();
+        self.core.forgotten("deletion_cancelled");
         self.core.observer.observe(&self.core.event("key.deletion_cancelled").cause("tenant"));
-        Ok(())
-    }
-
-    /// Destroys one retired version for good: its wrappings are overwritten, and what it sealed opens no more. Backups of
-    /// the store still hold them, under the KMS keys.
-    ///
-    /// # Errors
-    /// [`KeyError::Conflict`] if the version is active; [`KeyError::VersionNotFound`]; [`KeyError::Store`] if the store
-    /// fails. A version that is destroyed already is no error.
-    pub async fn shred(&self, purpose: &Purpose, version: u32, now: SystemTime) -> Result<(), KeyError> {
-        let records = self.core.load(now).await?;
-        let place = (purpose.clone(), version);
-        let record = records.versions.get(&place);
-        let record = record.ok_or_else(|| KeyError::VersionNotFound { purpose: purpose.clone(), version })?;
-        match record.state {
-            VersionState::Destroyed => return Ok(()),
-            VersionState::Active => {
-                return Err(KeyError::Conflict { what: format!("version {version} is active: rotate first") });
-            }
-            VersionState::Retired => {}
-        }
-        let destroyed = destroyed(record.clone())?;
-        self.core.records.write(&self.core.tenant, None, &[destroyed]).await?;
-        let held = self.core.cache.stop_version(&place, &version_destroyed());
-        self.core.evicted(held, "shred");
-        self.core.observer.observe(&self.core.event("key.destroyed").version(purpose, version).cause("tenant"));
         Ok(())
     }
 
@@ -274,7 +254,7 @@ impl Core {
 }
 
 /// A version without anything that could open it.
-fn destroyed(mut record: VersionRecord) -> Result<VersionRecord, KeyError> {
+pub(super) fn destroyed(mut record: VersionRecord) -> Result<VersionRecord, KeyError> {
     record.state = VersionState::Destroyed;
     record.wrappings.clear();
     record.generation = next(record.generation)?;

@@ -14,6 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::keyring::cache::is_younger;
 use crate::keyring::lifecycle::{distinct, next};
+use crate::keyring::policy::{self, INTERNAL};
 use crate::keyring::record::{
     Binding, KmsKeys, MAX_WRAPPINGS, MigrationRecord, MigrationState, VersionRecord, VersionState,
 };
@@ -30,9 +31,6 @@ const MAX_KEEP_OLD_DAYS: u32 = 30;
 
 /// Most version records that one write changes: what a store takes in one transaction without a second thought.
 const MAX_ROWS: usize = 64;
-
-/// The provider whose calls never leave the process.
-const INTERNAL: &str = "internal";
 
 /// A move of a tenant's keys to other KMS keys, and how far it has come.
 ///
@@ -73,6 +71,10 @@ pub struct Migration {
     pub versions: usize,
     /// How many of them this move has wrapped under the new KMS keys.
     pub versions_rewrapped: u32,
+    /// How many KMS calls the whole move takes if nothing is repeated or made meanwhile: one for each new KMS key, to
+    /// describe it; for each version one to unwrap it, unless that is done by the internal KMS, and two for each new KMS
+    /// key. A move that is resumed after the revocation bound asks the old KMS once more.
+    pub kms_calls_at_most: u64,
     /// How many KMS calls it has made, those to unwrap from the internal KMS not counted: they never leave the process.
     pub kms_calls: u64,
     /// How many old wrappings it has deleted.
@@ -96,6 +98,7 @@ impl Migration {
             key_ids: to.key_ids,
             endpoint: to.endpoint,
             versions: records.versions.values().filter(|record| is_living(record)).count(),
+            kms_calls_at_most: migration.kms_calls_at_most,
             versions_rewrapped: migration.versions_rewrapped,
             kms_calls: migration.kms_calls,
             old_wrappings_removed: migration.old_wrappings_removed,
@@ -131,6 +134,8 @@ impl Keyring {
     /// Told the same again, it answers how far the move has come. Moving to where the keys are already is done at once.
     ///
     /// # Errors
+    /// [`KeyError::PhiRequiresCmk`], [`KeyError::RegionNotAllowed`] and [`KeyError::MultiRegionRequired`] if the tenant's
+    /// policy refuses the new KMS keys;
     /// [`KeyError::MigrationInProgress`] if the keys are moving elsewhere; [`KeyError::Usage`] for no or too many KMS keys
     /// or days, or one named twice; [`KeyError::Stopped`] by the state of the tenant's key or of the new KMS keys;
     /// [`KeyError::Kms`]; [`KeyError::Store`] if the store fails.
@@ -149,6 +154,8 @@ impl Keyring {
         let (provider, endpoint) = (to.provider().to_owned(), to.endpoint().map(str::to_owned));
         let target = KmsKeys { provider, key_ids: key_ids.to_vec(), endpoint };
         let mut records = self.core.changeable(now).await?;
+        let policy = records.binding.policy();
+        self.core.may_be_at(&policy, &target.provider)?;
         let planned = plan(&records.binding, target, keep_old_days)?;
         self.core.providers.add(to);
         let Some(mut migration) = planned else {
@@ -156,13 +163,36 @@ impl Keyring {
         };
         let core = self.core.counting();
         for key in migration.other.iter() {
-            is_usable(&core.describe_key(&key, now).await?)?;
+            let described = core.describe_key(&key, now).await?;
+            is_usable(&described)?;
+            policy::judge(&policy, &key, Some(&described))?;
         }
         migration.kms_calls = core.calls();
+        migration.kms_calls_at_most = calls_at_most(&records, &migration.other);
         records.binding.migration = Some(migration);
         self.core.write_step(&mut records, Vec::new()).await?;
         self.core.observe_migration("migration.planned", &records.binding);
         Ok(Migration::of(&records).unwrap_or_else(|| nothing_to_do(&records)))
+    }
+
+    /// Plans to move the tenant's keys back to the internal KMS; [`Self::migrate`] does it. Their owner must still be
+    /// willing: there is no way around a customer's lock.
+    ///
+    /// # Errors
+    /// [`KeyError::Usage`] if the KMS is not the internal one; [`KeyError::PhiRequiresCmk`] if the tenant's data is
+    /// labelled PHI; else as [`Self::change_provider`].
+    pub async fn revert(
+        &self,
+        to: Arc<dyn Kms>,
+        key_ids: &[KeyId],
+        keep_old_days: u32,
+        now: SystemTime,
+    ) -> Result<Migration, KeyError> {
+        if to.provider() != INTERNAL {
+            let what = format!("keys revert to the internal KMS, not to `{}`", to.provider());
+            return Err(KeyError::Usage { what });
+        }
+        self.change_provider(to, key_ids, keep_old_days, now).await
     }
 
     /// Takes the next step of a move, and answers where it leads. Each step is one write. The switch is taken from
@@ -220,6 +250,27 @@ impl Keyring {
         }
     }
 
+    /// Deletes old wrappings whose days are over, and those of a move that was cut off while it deleted them. `None` if
+    /// there is nothing to delete yet. For a housekeeper: it needs no KMS and works on keys that are locked.
+    ///
+    /// # Errors
+    /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails, retryable if
+    /// another node does it.
+    pub async fn clean_due(&self, now: SystemTime) -> Result<Option<Migration>, KeyError> {
+        let mut records = Snapshot::clone(&*self.core.load(now).await?);
+        loop {
+            let Some(migration) = records.binding.migration.clone() else { return Ok(None) };
+            let waits = migration.keep_old_until.is_some_and(|until| until > now);
+            if migration.state.is_before_switch() || waits {
+                return Ok(None);
+            }
+            let cleaned = self.core.clean(&mut records, migration, now).await?;
+            if cleaned.state == MigrationState::Done {
+                return Ok(Some(cleaned));
+            }
+        }
+    }
+
     /// Calls a move off that has not switched yet. The tenant stays where it was; the wrappings made so far are deleted.
     /// It needs no KMS, and works on keys that are locked.
     ///
@@ -266,8 +317,21 @@ fn plan(binding: &Binding, target: KmsKeys, keep_old_days: u32) -> Result<Option
         keep_old_until: None,
         versions_rewrapped: 0,
         kms_calls: 0,
+        kms_calls_at_most: 0,
         old_wrappings_removed: 0,
     }))
+}
+
+/// What a move to these KMS keys costs: 1 + 3 for each version with one new KMS key, 1 + 2 from the internal KMS.
+fn calls_at_most(records: &Snapshot, to: &KmsKeys) -> u64 {
+    let is_external = records.binding.provider != INTERNAL;
+    let mut calls = to.key_ids.len();
+    for record in records.versions.values().filter(|record| is_living(record)) {
+        let lacking = to.iter().filter(|key| record.wrapping(key).is_none()).count();
+        let asked = usize::from(is_external && lacking > 0);
+        calls = calls.saturating_add(lacking.saturating_mul(2)).saturating_add(asked);
+    }
+    u64::try_from(calls).unwrap_or(u64::MAX)
 }
 
 fn nothing_to_do(records: &Snapshot) -> Migration {
@@ -278,6 +342,7 @@ fn nothing_to_do(records: &Snapshot) -> Migration {
         key_ids,
         endpoint,
         versions: records.versions.values().filter(|record| is_living(record)).count(),
+        kms_calls_at_most: 0,
         versions_rewrapped: 0,
         kms_calls: 0,
         old_wrappings_removed: 0,

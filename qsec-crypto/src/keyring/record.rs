@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::keyring::policy::KeyPolicy;
 use crate::kms::{KeyId, MAX_BLOB_BYTES};
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
 use crate::tenant::{Purpose, TenantId};
@@ -163,6 +164,9 @@ pub(crate) struct Binding {
     /// The move to other KMS keys that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) migration: Option<MigrationRecord>,
+    /// What the tenant demands of its KMS keys; nothing, if there is none. That cannot be forged: it is authenticated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    policy: Option<KeyPolicy>,
     pub(crate) generation: u64,
 }
 
@@ -226,6 +230,9 @@ pub(crate) struct MigrationRecord {
     pub(crate) keep_old_until: Option<SystemTime>,
     pub(crate) versions_rewrapped: u32,
     pub(crate) kms_calls: u64,
+    /// What was planned; 0 in the record of a move that was begun before this was written down.
+    #[serde(default)]
+    pub(crate) kms_calls_at_most: u64,
     pub(crate) old_wrappings_removed: u64,
 }
 
@@ -289,6 +296,46 @@ impl VersionRecord {
 }
 
 impl Binding {
+    /// The binding of a tenant that has just got its keys.
+    pub(crate) fn new(
+        tenant: TenantId,
+        keys: KmsKeys,
+        purposes: &[Purpose],
+        policy: &KeyPolicy,
+        created: SystemTime,
+    ) -> Self {
+        let mut binding = Self {
+            tenant,
+            state: TenantKeyState::Active,
+            provider: keys.provider,
+            key_ids: keys.key_ids,
+            endpoint: keys.endpoint,
+            created,
+            deletion_date: None,
+            purposes: purposes.iter().map(|purpose| PurposeRecord { purpose: purpose.clone(), newest: 1 }).collect(),
+            migration: None,
+            policy: None,
+            generation: 1,
+        };
+        binding.set_policy(policy);
+        binding
+    }
+
+    /// What the tenant demands of its KMS keys.
+    pub(crate) fn policy(&self) -> KeyPolicy {
+        self.policy.clone().unwrap_or_default()
+    }
+
+    /// A policy that demands nothing is written as none, as it was before there were policies.
+    pub(crate) fn set_policy(&mut self, policy: &KeyPolicy) {
+        self.policy = Some(policy.clone()).filter(|policy| *policy != KeyPolicy::new());
+    }
+
+    /// Whether the tenant's data must not be under the internal KMS.
+    pub(crate) fn is_phi(&self) -> bool {
+        self.policy.as_ref().is_some_and(KeyPolicy::is_phi)
+    }
+
     /// The KMS keys that are in use.
     pub(crate) fn keys(&self) -> KmsKeys {
         KmsKeys { provider: self.provider.clone(), key_ids: self.key_ids.clone(), endpoint: self.endpoint.clone() }

@@ -1,43 +1,16 @@
 //! Moving a tenant from one provider to another: what it costs, what it leaves, and that no crash leaves it nowhere.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use qsec_crypto::kms::{Fault, FaultyKms, KeyId, Kms, LocalKms, RootKey};
-use qsec_crypto::store::{BoxFuture, KeyRow, KeyStore, StoreError};
 use qsec_crypto::{
-    Context, KeyError, KeyRecords, Keyring, MemoryStore, Migration, MigrationState, SecretKey, TenantId,
+    Context, KeyError, KeyRecords, KeyRow, KeyStore, Keyring, MemoryStore, Migration, MigrationState, SecretKey,
 };
 
-use crate::world::{DAY, Memory, at, data, tenant};
+use crate::world::{DAY, Memory, Mortal, at, data, tenant};
 
 type Provider = Arc<FaultyKms<Arc<LocalKms>>>;
-
-/// A store that stops after so many writes, as a process does that is killed.
-#[derive(Debug)]
-struct Mortal {
-    store: MemoryStore,
-    writes: AtomicU32,
-}
-
-impl KeyStore for Mortal {
-    fn load<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<KeyRow>, StoreError>> {
-        self.store.load(tenant)
-    }
-
-    fn write<'a>(&'a self, tenant: &'a TenantId, rows: &'a [KeyRow]) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            let left = self.writes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-            left.map_err(|_| StoreError::Unavailable("killed".into()))?;
-            self.store.write(tenant, rows).await
-        })
-    }
-
-    fn erase<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<(), StoreError>> {
-        self.store.erase(tenant)
-    }
-}
 
 /// A tenant with some key versions at one provider, and another provider to go to.
 struct Move {
@@ -169,7 +142,7 @@ fn a_process_killed_after_any_write_leaves_what_opens_and_can_be_resumed_or_abor
             let moving = Move::new("aws", "vault", 3);
             pollster::block_on(async {
                 let what = format!("killed after {writes} writes, resume {resume}");
-                let mortal = Mortal { store: moving.store.clone(), writes: AtomicU32::new(writes) };
+                let mortal = Mortal::new(&moving.store, writes);
                 let died = moving.go(&moving.node_over(mortal), 1).await;
                 let Err(error) = died else { return false };
                 assert_eq!(error.code(), "store_unavailable", "{what}");
@@ -215,7 +188,7 @@ fn an_abort_killed_after_any_write_can_be_repeated_or_turned_into_the_move() {
             for _ in 0..3 {
                 keys.advance_migration(at(1)).await.unwrap();
             }
-            let mortal = Mortal { store: moving.store.clone(), writes: AtomicU32::new(writes) };
+            let mortal = Mortal::new(&moving.store, writes);
             if moving.node_over(mortal).abort_migration(at(2)).await.is_ok() {
                 return true;
             }
@@ -493,5 +466,108 @@ fn keys_seal_and_open_at_every_step() {
             }
         }
         moving.all_opens(1, "there").await;
+    });
+}
+
+#[test]
+fn a_plan_tells_the_calls_that_the_move_then_takes() {
+    for (old, versions) in [("aws", 1), ("aws", 4), ("internal", 1), ("internal", 4)] {
+        let moving = Move::new(old, "vault", versions);
+        pollster::block_on(async {
+            let keys = moving.node();
+            let planned = moving.plan(&keys, 1).await.unwrap();
+            assert_eq!((planned.kms_calls, moving.new.0.calls()), (1, 1), "the target is described, and nothing else");
+            let per_version = if old == "internal" { 2 } else { 3 };
+            assert_eq!(planned.kms_calls_at_most, 1 + per_version * u64::from(versions), "{old}, {versions}");
+            let done = keys.migrate(at(1)).await.unwrap();
+            assert_eq!(
+                (done.kms_calls, done.kms_calls_at_most),
+                (planned.kms_calls_at_most, planned.kms_calls_at_most)
+            );
+        });
+    }
+}
+
+#[test]
+fn old_wrappings_are_deleted_by_the_housekeeper_when_their_days_are_over_and_not_before() {
+    let moving = Move::new("aws", "vault", 2);
+    pollster::block_on(async {
+        let keys = moving.node();
+        assert_eq!(keys.clean_due(at(0)).await.unwrap(), None, "nothing moves");
+        let key_ids = std::slice::from_ref(&moving.new.1);
+        keys.change_provider(moving.new.0.clone(), key_ids, 7, at(0)).await.unwrap();
+        assert_eq!(keys.clean_due(at(30 * DAY)).await.unwrap(), None, "what has not switched is not due, ever");
+        keys.migrate(at(0)).await.unwrap();
+        assert_eq!(keys.clean_due(at(7 * DAY - 1)).await.unwrap(), None);
+        assert_eq!(moving.at_rest().await, ("vault".to_owned(), 2, 2));
+        // It is due also while the tenant is locked, and needs no KMS.
+        keys.disable(at(7 * DAY)).await.unwrap();
+        moving.old.0.fail(None, Fault::Unavailable);
+        moving.new.0.fail(None, Fault::Unavailable);
+        let cleaned = keys.clean_due(at(7 * DAY)).await.unwrap().unwrap();
+        assert_eq!((cleaned.state, cleaned.old_wrappings_removed), (MigrationState::Done, 2));
+        moving.new.0.heal();
+        assert_eq!(moving.at_rest().await, ("vault".to_owned(), 0, 2));
+        assert_eq!(keys.clean_due(at(8 * DAY)).await.unwrap(), None);
+        keys.enable(at(8 * DAY)).await.unwrap();
+        moving.all_opens(8 * DAY, "cleaned").await;
+    });
+}
+
+/// The crash table of a move, row by row: what was left behind, and what a fresh node does with it.
+#[test]
+fn each_crash_point_of_the_table_leaves_what_it_says_and_a_fresh_node_goes_on() {
+    use MigrationState::{Cleaning, Planned, Switched, Verified, Wrapping};
+    // Writes of a move of three versions: plan, three wrappings, verified, switched, one cleaning, done.
+    for (point, writes, state, (old, new), (calls_old, calls_new)) in [
+        ("after planned", 1, Planned, (3, 0), (3, 6)),
+        ("between wrap call and store", 1, Planned, (3, 0), (3, 6)),
+        ("after some versions", 2, Wrapping, (3, 1), (2, 4)),
+        ("after all versions", 4, Wrapping, (3, 3), (1, 0)),
+        ("between verified and switched", 5, Verified, (3, 3), (1, 0)),
+        ("after switched, before cleaning", 6, Switched, (3, 3), (0, 0)),
+        ("during cleaning", 7, Cleaning, (0, 3), (0, 0)),
+    ] {
+        let moving = Move::new("aws", "vault", 3);
+        pollster::block_on(async {
+            let dying = moving.node_over(Mortal::new(&moving.store, writes));
+            if point == "after planned" {
+                moving.plan(&dying, 1).await.unwrap();
+            } else {
+                let error = moving.go(&dying, 1).await.unwrap_err();
+                assert_eq!(error.code(), "store_unavailable", "{point}");
+            }
+            let left = moving.node().describe(at(2)).await.unwrap().migration.unwrap();
+            let (provider, under_old, under_new) = moving.at_rest().await;
+            assert_eq!((left.state, under_old, under_new), (state, old, new), "{point}");
+            assert_eq!(provider, if state < Switched { "aws" } else { "vault" }, "{point}");
+            moving.all_opens(2, point).await;
+
+            // Long after: the old key is asked again before the switch, and never after it.
+            moving.old.0.calls();
+            moving.new.0.calls();
+            let done = moving.node().migrate(at(1_000)).await.unwrap();
+            assert_eq!((done.state, done.versions_rewrapped), (MigrationState::Done, 3), "{point}");
+            assert_eq!((moving.old.0.calls(), moving.new.0.calls()), (calls_old, calls_new), "{point}");
+            assert_eq!(moving.at_rest().await, ("vault".to_owned(), 0, 3), "{point}");
+            moving.old.0.fail(None, Fault::Unavailable);
+            moving.all_opens(1_000, point).await;
+        });
+    }
+}
+
+#[test]
+fn a_switch_that_is_resumed_asks_the_old_owner_who_may_have_said_no_meanwhile() {
+    let moving = Move::new("aws", "vault", 1);
+    pollster::block_on(async {
+        let dying = moving.node_over(Mortal::new(&moving.store, 3));
+        moving.go(&dying, 1).await.unwrap_err();
+        moving.old.0.fail(None, Fault::Disabled);
+        let keys = moving.node();
+        assert_eq!(keys.migrate(at(1_000)).await.unwrap_err().code(), "key_disabled");
+        assert_eq!(moving.at_rest().await, ("aws".to_owned(), 1, 0), "called off: there is no way around the lock");
+        assert_eq!(keys.current(&data(), at(1_000)).await.unwrap_err().code(), "key_disabled");
+        moving.old.0.heal();
+        moving.all_opens(1_010, "the owner relents").await;
     });
 }

@@ -1,9 +1,9 @@
 //! Wrapping the same versions again.
 
 use qsec_crypto::kms::{Fault, KeyId};
-use qsec_crypto::{Context, KeyStore, Keyring, WrappingRole};
+use qsec_crypto::{Context, KeyRecords, KeyStore, Keyring, SecretKey, WrappingRole};
 
-use crate::world::{World, at, data, tenant};
+use crate::world::{Mortal, World, at, data, tenant};
 
 /// The ids of the KMS keys that each version is under, in the order of its wrappings.
 async fn under(keys: &Keyring) -> Vec<Vec<(KeyId, WrappingRole)>> {
@@ -149,4 +149,97 @@ fn a_ninth_wrapping_is_refused() {
     let many: Vec<_> = (0..7).map(|n| KeyId::new(format!("k{n}")).unwrap()).collect();
     let error = pollster::block_on(world.keys.rewrap(&many, &[], at(0))).unwrap_err();
     assert_eq!(error.code(), "usage");
+}
+
+#[test]
+fn a_plan_counts_what_the_run_then_takes() {
+    for (add, remove, expected) in [
+        // Three versions under one KMS key, the second of which is added, takes its place, or not.
+        (true, false, (3, 3, 0, 9)),
+        (true, true, (3, 3, 3, 9)),
+        (false, false, (3, 3, 0, 9)),
+    ] {
+        let world = World::new();
+        pollster::block_on(async {
+            let (keys, _) = three_versions(&world).await;
+            let added = if add { &world.key_ids[1..] } else { &[] };
+            let removed = if remove { &world.key_ids[..1] } else { &[] };
+            let plan = keys.plan_rewrap(added, removed, at(1)).await.unwrap();
+            let told = (plan.versions, plan.wrappings_made, plan.wrappings_removed, plan.kms_calls_at_most);
+            assert_eq!((told, world.kms.calls()), (expected, 0));
+            let mut steps = Vec::new();
+            let done =
+                keys.run_rewrap(&plan, &mut |so_far| steps.push(so_far.versions_rewrapped), at(1)).await.unwrap();
+            assert_eq!((done.versions_rewrapped, done.kms_calls), (3, plan.kms_calls_at_most));
+            assert_eq!((world.kms.calls(), steps), (9, vec![1, 2, 3]));
+            let nothing = keys.plan_rewrap(added, &[], at(2)).await.unwrap();
+            if add {
+                assert_eq!((nothing.versions, nothing.kms_calls_at_most), (0, 0));
+                assert_eq!(keys.run_rewrap(&nothing, &mut |_| {}, at(2)).await.unwrap().kms_calls, 0);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_plan_that_is_run_again_does_not_repeat_what_was_checked() {
+    for calls in 0..9_u32 {
+        let world = World::new();
+        pollster::block_on(async {
+            let (keys, _) = three_versions(&world).await;
+            let plan = keys.plan_rewrap(&[], &[], at(1)).await.unwrap();
+            world.kms.fail_after(calls, Fault::Unavailable);
+            assert_eq!(keys.run_rewrap(&plan, &mut |_| {}, at(1)).await.unwrap_err().code(), "kms_unavailable");
+            world.kms.heal();
+            world.kms.calls();
+            let done = keys.run_rewrap(&plan, &mut |_| {}, at(1)).await.unwrap();
+            let left = 3 - calls / 3;
+            assert_eq!((done.versions_rewrapped, world.kms.calls()), (left, 3 * left), "cut off after {calls} calls");
+        });
+    }
+}
+
+#[test]
+fn a_plan_of_keys_that_were_changed_since_is_refused() {
+    let world = World::new();
+    pollster::block_on(async {
+        let plan = world.keys.plan_rewrap(&[], &[], at(1)).await.unwrap();
+        world.keys.rotate(&data(), at(1)).await.unwrap();
+        let error = world.keys.run_rewrap(&plan, &mut |_| {}, at(1)).await.unwrap_err();
+        assert_eq!(error.code(), "conflict");
+        world.keys.disable(at(2)).await.unwrap();
+        assert_eq!(world.keys.plan_rewrap(&[], &[], at(2)).await.unwrap_err().code(), "key_disabled");
+    });
+}
+
+#[test]
+fn a_rewrap_killed_after_any_write_can_be_planned_again_and_ends() {
+    for writes in 0.. {
+        let world = World::new();
+        let finished = pollster::block_on(async {
+            let added = world.local.create_key(at(0)).await.unwrap();
+            world.keys.rotate(&data(), at(0)).await.unwrap();
+            let sealed = world.keys.current(&data(), at(0)).await.unwrap().seal(b"x", &Context::empty()).unwrap();
+            let mortal = Mortal::new(&world.store, writes);
+            let records = KeyRecords::new(mortal, SecretKey::copy_from(&[8; 32]));
+            let dying = Keyring::new(tenant("acme"), world.kms.clone(), records);
+            let (add, remove) = (std::slice::from_ref(&added), &world.key_ids[..1]);
+            if dying.rewrap(add, remove, at(1)).await.is_ok() {
+                return true;
+            }
+            let node = world.other_node();
+            let key = node.for_sealed(&sealed, &data(), at(2)).await.unwrap();
+            assert_eq!(key.open(&sealed, &Context::empty()).unwrap(), b"x", "killed after {writes} writes");
+            node.rewrap(add, remove, at(2)).await.unwrap();
+            let of_all = under(&node).await;
+            assert!(of_all.iter().all(|of_version| of_version.len() == 2), "{of_all:?}");
+            assert!(of_all.iter().flatten().all(|(key_id, _)| key_id != &world.key_ids[0]), "{of_all:?}");
+            assert!(node.for_sealed(&sealed, &data(), at(2)).await.is_ok());
+            false
+        });
+        if finished {
+            assert!(writes > 2, "each version, the binding, and what is deleted");
+            break;
+        }
+    }
 }
