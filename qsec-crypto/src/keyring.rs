@@ -40,12 +40,13 @@ pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, Wrap
 pub use drill::{Drill, DrillOutcome, DrilledVersion};
 pub use error::KeyError;
 use flight::Flights;
-use guard::Guard;
+pub(crate) use guard::{Asked, Guard, TOTAL, WrappedKey};
 pub use lifecycle::Rotation;
 pub use migration::Migration;
 use policy::INTERNAL;
 pub use policy::{KeyPolicy, KeyWarning};
 use providers::Providers;
+pub(crate) use record::KmsKey;
 use record::VersionRecord;
 pub use record::{MigrationState, TenantKeyState, VersionState, WrappingRole};
 pub use records::KeyRecords;
@@ -53,6 +54,7 @@ use records::Snapshot;
 pub use rewrap::{Rewrap, RewrapPlan};
 pub use shred::{Remains, ShredPlan, Shredded};
 pub use timer::Timer;
+pub(crate) use timer::within;
 use wrapping::Unwrapped;
 
 /// How often a load that was overtaken by a change begins again before the caller is told.

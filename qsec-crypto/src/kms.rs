@@ -16,6 +16,8 @@ mod error;
 mod faulty;
 mod key_id;
 mod local;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 
 pub use context::WrappingContext;
 pub use error::KmsError;
@@ -23,7 +25,9 @@ pub(crate) use error::store_code;
 pub use faulty::{Fault, FaultyKms};
 pub use key_id::{KeyId, KeyIdError, MAX_KEY_ID_BYTES};
 pub(crate) use local::deletion_date;
-pub use local::{LocalKms, MAX_DELETION_DAYS, MIN_DELETION_DAYS, PassphraseParameters, RootKey, RootKeyError};
+pub use local::{
+    LocalKms, MAX_DELETION_DAYS, MIN_DELETION_DAYS, PassphraseParameters, RootKey, RootKeyError, WrappedRootKey,
+};
 
 /// Most bytes of a wrapped key that a record keeps: the longest `CiphertextBlob` of AWS KMS.
 pub const MAX_BLOB_BYTES: usize = 6_144;

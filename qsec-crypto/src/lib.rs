@@ -80,6 +80,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
+//! | `pkcs11` | module `kms::pkcs11`: keys on a PKCS#11 token |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 

@@ -61,6 +61,21 @@ const BORDERS: &[Border] = &[
         reach: &[Reach::Files],
         reason: "a root key is read from a file whose permissions are checked with it",
     },
+    Border {
+        path: "qsec-crypto/src/kms/conformance/threads.rs",
+        reach: &[Reach::Processes],
+        reason: "a suite for tests: that a KMS may be called by many threads is seen with many threads",
+    },
+    Border {
+        path: "qsec-crypto/src/kms/pkcs11/modules.rs",
+        reach: &[Reach::Processes],
+        reason: "a PKCS#11 module is initialized once for each process, and again in a forked one",
+    },
+    Border {
+        path: "qsec-crypto/src/kms/pkcs11/worker.rs",
+        reach: &[Reach::Processes],
+        reason: "PKCS#11 blocks: a token has a thread of its own, which a fork does not carry along",
+    },
 ];
 
 fn violations(source: &Source) -> Vec<(Reach, Finding)> {

@@ -7,6 +7,7 @@ mod account;
 mod esdk;
 mod postgres;
 mod process;
+mod softhsm;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -52,7 +53,7 @@ trait Component: Sync {
     fn stop(&self, running: &Running) -> Result<()>;
 }
 
-const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk];
+const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk, &softhsm::SoftHsm];
 
 /// A component that was started, as it is written down beside its folder.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,7 +1,9 @@
 //! The checking tools: used where the machine has the right version, installed under `target/tools` where it has not.
 
 use std::env;
+use std::fmt::Write as _;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -153,6 +155,37 @@ pub(crate) fn install_debian_package(package: &str) -> Result<()> {
     apt(&["install", "--yes", "--no-install-recommends", package]).with_context(|| format!("cannot install {package}"))
 }
 
+/// Downloads Debian packages and unpacks them into a folder: nothing is installed, and no root is needed.
+pub(crate) fn unpack_debian_packages(packages: &[&str], downloads: &Path, root: &Path) -> Result<()> {
+    if command::find_in_path("apt-get").is_none() {
+        bail!("{} are missing, and there is no apt-get to fetch them with", packages.join(" and "));
+    }
+    fs::create_dir_all(downloads)?;
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        command::run_aside(apt.current_dir(downloads).args(["--quiet=2", "download"]).args(packages))
+    };
+    if download().is_err() {
+        // The lists of packages may be older than the archive; only root may renew them.
+        command::run_aside(Command::new("apt-get").args(["--quiet=2", "update"])).ok();
+        download().with_context(|| format!("cannot fetch {}", packages.join(" and ")))?;
+    }
+    for package in fs::read_dir(downloads)? {
+        command::run_aside(Command::new("dpkg").arg("--extract").arg(package?.path()).arg(root))?;
+    }
+    Ok(())
+}
+
+/// 16 bytes from the kernel, in hexadecimal.
+pub(crate) fn random_hex() -> Result<String> {
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    }))
+}
+
 /// The `db-path` to use, or none where there is no database.
 fn advisory_folder(workspace: &Workspace) -> Result<Option<PathBuf>> {
     if let Some(checkout) = env::var_os("QSEC_ADVISORY_DB") {
@@ -189,6 +222,13 @@ mod tests {
         let config = with_database("[graph]\n[advisories]\nignore = []\n", Path::new("/a b")).unwrap();
         assert_eq!(config, "[graph]\n[advisories]\ndb-path = \"/a b\"\nignore = []\n");
         assert!(with_database("[graph]\n", Path::new("/a")).is_err());
+    }
+
+    #[test]
+    fn random_text_is_long_and_not_repeated() {
+        let (one, other) = (random_hex().unwrap(), random_hex().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, other);
     }
 
     #[test]

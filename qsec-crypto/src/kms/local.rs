@@ -12,10 +12,12 @@ use crate::timestamp;
 
 mod record;
 mod root_key;
+mod wrapped_root;
 mod wrapping;
 
 use record::{LocalKey, LocalState, Material, Sealing};
 pub use root_key::{PassphraseParameters, RootKey, RootKeyError};
+pub use wrapped_root::WrappedRootKey;
 
 /// Fewest days between the order to delete a key and its destruction: what AWS KMS allows at least.
 pub const MIN_DELETION_DAYS: u32 = 7;

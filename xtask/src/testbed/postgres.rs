@@ -1,9 +1,7 @@
 //! One PostgreSQL server with a database, its owner, and the role that the application connects as.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
-use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +30,7 @@ impl Component for Postgres {
         let programs = programs()?;
         let account = Account::unprivileged()?;
         let home = account.make_home(home)?;
-        let server = Server { programs, account, data: home.join("data"), home, password: random_password()? };
+        let server = Server { programs, account, data: home.join("data"), home, password: tools::random_hex()? };
         server.bring_up().inspect_err(|_| {
             fs::remove_dir_all(&server.home).ok();
         })
@@ -156,16 +154,6 @@ fn process_of(data: &Path) -> Result<Process> {
     Process::find(id.parse().with_context(|| format!("`{id}` is not a process id"))?)
 }
 
-/// 16 bytes from the kernel, in hexadecimal.
-fn random_password() -> Result<String> {
-    let mut bytes = [0; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
-}
-
 /// The folder of the server's programs; installed where it is missing.
 fn programs() -> Result<PathBuf> {
     if let Some(found) = find_programs() {
@@ -195,13 +183,6 @@ fn install() -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn passwords_are_long_and_not_repeated() {
-        let (one, other) = (random_password().unwrap(), random_password().unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(one, other);
-    }
 
     #[test]
     fn the_process_is_read_from_the_first_line() {

@@ -136,7 +136,7 @@ pub struct RootKey {
 }
 
 impl RootKey {
-    /// Takes a key that came from elsewhere, for instance unwrapped by another KMS.
+    /// Takes a key that came from elsewhere.
     pub fn new(key: SecretKey) -> Self {
         Self { key }
     }
@@ -163,6 +163,10 @@ impl RootKey {
             return Err(RootKeyError::EmptyPassphrase);
         }
         parameters.derive(passphrase.expose_secret()).map(Self::new)
+    }
+
+    pub(super) fn key(&self) -> &SecretKey {
+        &self.key
     }
 
     pub(super) fn into_key(self) -> SecretKey {
