@@ -1,6 +1,6 @@
 //! Key management systems: who wraps tenant keys, and what every one of them must do.
 //!
-//! [`Kms`] is the border. [`LocalKms`] is the internal one; [`conformance`] is the suite for all of them, also for one
+//! [`Kms`] is the border. [`LocalKms`] is the internal one, `aws` (behind its feature) is AWS KMS; [`conformance`] is the suite for all of them, also for one
 //! that you write.
 
 use std::fmt;
@@ -10,6 +10,8 @@ use std::time::SystemTime;
 use crate::secret::{Secret, SecretKey};
 use crate::store::BoxFuture;
 
+#[cfg(feature = "aws-kms")]
+pub mod aws;
 pub mod conformance;
 mod context;
 mod error;
@@ -21,7 +23,7 @@ pub mod pkcs11;
 
 pub use context::WrappingContext;
 pub use error::KmsError;
-pub(crate) use error::store_code;
+pub(crate) use error::{UnknownAnswer, store_code};
 pub use faulty::{Fault, FaultyKms};
 pub use key_id::{KeyId, KeyIdError, MAX_KEY_ID_BYTES};
 pub(crate) use local::deletion_date;

@@ -50,6 +50,7 @@
 //! | do without KMS and store | [`RawKey`] |
 //! | exchange messages with the AWS Encryption SDK | `esdk`, behind its feature |
 //! | wrap keys | [`kms::Kms`], [`kms::LocalKms`], and [`kms::conformance`] for one of your own |
+//! | let a customer own the key, in AWS KMS | `kms::aws`, behind its feature `aws-kms` |
 //! | keep records | [`KeyStore`], [`LocalKeyStore`], [`MemoryStore`], and [`store::conformance`] for one of your own |
 //! | know what happens | [`Observer`], [`Event`], [`inspect`] |
 //! | hold secrets | [`Secret`], [`SecretKey`] |
@@ -81,6 +82,7 @@
 //! |---|---|
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //! | `pkcs11` | module `kms::pkcs11`: keys on a PKCS#11 token |
+//! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 

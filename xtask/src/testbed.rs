@@ -5,6 +5,7 @@
 
 mod account;
 mod esdk;
+mod localstack;
 mod postgres;
 mod process;
 mod softhsm;
@@ -53,7 +54,7 @@ trait Component: Sync {
     fn stop(&self, running: &Running) -> Result<()>;
 }
 
-const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk, &softhsm::SoftHsm];
+const COMPONENTS: &[&dyn Component] = &[&postgres::Postgres, &esdk::Esdk, &softhsm::SoftHsm, &localstack::LocalStack];
 
 /// A component that was started, as it is written down beside its folder.
 #[derive(Debug, Serialize, Deserialize)]

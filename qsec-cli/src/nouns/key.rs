@@ -14,6 +14,7 @@ use self::provider::Provider;
 pub(crate) use self::provider::{Rewrap, rewrap};
 use super::{Session, operator};
 use crate::failure::Failure;
+use crate::kms::Access;
 use crate::output::{facts, table};
 use crate::{Exit, home, moment};
 
@@ -78,10 +79,20 @@ pub(crate) enum KeyVerb {
 pub(crate) struct Named {
     /// The tenant's id
     tenant: String,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl KeyVerb {
     fn tenant(&self) -> &str {
+        self.named().map_or_else(|provider| provider.tenant(), |named| &named.tenant)
+    }
+
+    fn access(&self) -> &Access {
+        self.named().map_or_else(|provider| provider.access(), |named| &named.access)
+    }
+
+    fn named(&self) -> Result<&Named, &Provider> {
         match self {
             Self::List(named)
             | Self::Disable(named)
@@ -89,8 +100,23 @@ impl KeyVerb {
             | Self::CancelDeletion(named)
             | Self::Rotate { named, .. }
             | Self::ScheduleDeletion { named, .. }
-            | Self::Shred { named, .. } => &named.tenant,
-            Self::Provider(provider) => &provider.tenant,
+            | Self::Shred { named, .. } => Ok(named),
+            Self::Provider(provider) => Err(provider),
+        }
+    }
+
+    /// Whether it is done at the tenant's KMS. What the tenant orders of its own keys, and how they stand, must stay
+    /// within reach of who has no credentials.
+    fn needs_kms(&self) -> bool {
+        match self {
+            Self::Rotate { .. } => true,
+            Self::Provider(provider) => provider.moves(),
+            Self::List(_)
+            | Self::Disable(_)
+            | Self::Enable(_)
+            | Self::ScheduleDeletion { .. }
+            | Self::CancelDeletion(_)
+            | Self::Shred { .. } => false,
         }
     }
 
@@ -138,6 +164,10 @@ pub(crate) async fn run(verb: KeyVerb, session: &Session<'_>) -> Result<Exit, Fa
 async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Result<(Value, String), Failure> {
     // Keys are looked at, and locked, in every state of the tenant.
     let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
+    let reached = verb.access().reach(deployment, &tenant, now).await;
+    if verb.needs_kms() {
+        reached?;
+    }
     let actor = operator();
     let id = tenant.id();
     Ok(match verb {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod contract;
+mod customer_keys;
 mod deployments;
 mod examples;
 mod hostile;

@@ -12,7 +12,7 @@ use crate::keyring::breaker::{BreakerOpen, Breakers, Change};
 use crate::keyring::bulkhead::Bulkhead;
 use crate::keyring::record::KmsKey;
 use crate::keyring::timer::{Timer, within};
-use crate::kms::{Kms, KmsError, KmsKeyDescription, MAX_BLOB_BYTES, Unwrapped, WrappingContext};
+use crate::kms::{Kms, KmsError, KmsKeyDescription, MAX_BLOB_BYTES, UnknownAnswer, Unwrapped, WrappingContext};
 use crate::observer::{Event, Observer};
 use crate::secret::{SecretKey, random};
 use crate::store::BoxFuture;
@@ -198,11 +198,15 @@ fn verify(unwrapped: &Unwrapped, key: &KmsKey, wrapped: WrappedKey<'_>) -> Optio
     right.then_some(secret)
 }
 
-/// Whether the same call may do better in a moment. A full bulkhead and an open breaker say no at once, and mean it.
+/// Whether the same call may do better in a moment. A full bulkhead and an open breaker say no at once, and mean it; an
+/// answer that is not known will be the same.
 fn may_pass_soon(error: &KmsError) -> bool {
-    let breaker_open = if let KmsError::Unavailable(source) = error { source.is::<BreakerOpen>() } else { false };
-    let at_once = breaker_open || matches!(error, KmsError::Busy { .. });
-    error.is_retryable() && !at_once
+    let is_final = if let KmsError::Unavailable(source) = error {
+        source.is::<BreakerOpen>() || source.is::<UnknownAnswer>()
+    } else {
+        matches!(error, KmsError::Busy { .. })
+    };
+    error.is_retryable() && !is_final
 }
 
 /// A random part of a pause ("full jitter"), so that those who failed together do not come back together.

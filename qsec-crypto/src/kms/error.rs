@@ -187,6 +187,14 @@ impl KmsError {
     }
 }
 
+/// A KMS answered with an error that is not known here. Asking again would bring the same.
+#[cfg_attr(not(feature = "aws-kms"), expect(dead_code, reason = "made by the providers whose errors have codes"))]
+#[derive(Debug, thiserror::Error)]
+#[error("it answered with the unknown error `{code}`")]
+pub(crate) struct UnknownAnswer {
+    pub(crate) code: String,
+}
+
 /// An error that several callers got, as the source of each one's own.
 #[derive(Debug)]
 struct Shared(Arc<KmsError>);

@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 
 use super::Format;
 use crate::failure::Failure;
+use crate::kms::Access;
 use crate::nouns::Session;
 use crate::{files, home, moment};
 
@@ -39,6 +40,8 @@ pub(crate) struct KeyChoice {
     /// The name of the n-th raw AES key
     #[arg(long, value_name = "NAME", requires = "raw_aes_key")]
     key_name: Vec<String>,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Most bytes of a key file: the longest that is one, and some white space.
@@ -136,6 +139,7 @@ impl KeyChoice {
         let deployment = home::open(session.global).await?;
         let outcome = async {
             let tenant = deployment.tenant(self.tenant.as_deref().unwrap_or_default()).await?;
+            self.access.reach(&deployment, &tenant, now).await?;
             Ok::<_, Failure>(key(&tenant, &purpose).await?)
         }
         .await;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::migration_object;
 use crate::failure::Failure;
+use crate::kms::Access;
 use crate::nouns::{Session, operator};
 use crate::output::facts;
 use crate::{Exit, home, moment};
@@ -18,16 +19,24 @@ use crate::{Exit, home, moment};
 #[derive(Debug, Args)]
 pub(crate) struct Provider {
     /// The tenant's id
-    pub(super) tenant: String,
+    tenant: String,
     /// Move the tenant's keys there
     #[arg(long, value_name = "PROVIDER")]
     to: Option<Target>,
+    /// A KMS key there: the first is primary, others are replicas
+    #[arg(long, value_name = "ARN", requires = "to", value_parser = key_id)]
+    key_id: Vec<KeyId>,
+    /// Where AWS KMS is reached, if not at its usual place: kept with the tenant's keys
+    #[arg(long, value_name = "URL", requires = "to")]
+    endpoint: Option<String>,
     /// Call off a move that has not switched yet
     #[arg(long, conflicts_with_all = ["to", "keep_old"])]
     abort: bool,
     /// Keep the old wrappings for so many days as a way back
     #[arg(long, value_name = "DAYS", requires = "to", value_parser = clap::value_parser!(u32).range(0..=30))]
     keep_old: Option<u32>,
+    #[command(flatten)]
+    access: Access,
 }
 
 /// Where keys can move.
@@ -35,6 +44,10 @@ pub(crate) struct Provider {
 enum Target {
     /// The deployment's own KMS
     Internal,
+    /// AWS KMS, under keys that a customer owns; named by their ARNs
+    Aws,
+    /// A PKCS#11 token; its keys are named by their labels
+    Pkcs11,
 }
 
 /// `qsec rewrap`.
@@ -50,6 +63,8 @@ pub(crate) struct Rewrap {
     /// A KMS key whose wrappings go
     #[arg(long, value_name = "ARN", value_parser = key_id)]
     remove_key_id: Vec<KeyId>,
+    #[command(flatten)]
+    access: Access,
 }
 
 fn key_id(text: &str) -> Result<KeyId, String> {
@@ -57,9 +72,46 @@ fn key_id(text: &str) -> Result<KeyId, String> {
 }
 
 impl Provider {
+    pub(super) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
+    pub(super) fn access(&self) -> &Access {
+        &self.access
+    }
+
     /// Whether it only shows where the keys are.
     pub(super) fn only_shows(&self) -> bool {
         self.to.is_none() && !self.abort
+    }
+
+    /// Whether keys are unwrapped by where they are.
+    pub(super) fn moves(&self) -> bool {
+        self.to.is_some()
+    }
+
+    /// The options must fit the provider before anything is asked.
+    fn check(&self, target: Target) -> Result<(), Failure> {
+        if self.endpoint.is_some() && target != Target::Aws {
+            return Err(Failure::usage("`--endpoint` is for `--to aws`"));
+        }
+        match (target, self.key_id.is_empty()) {
+            (Target::Internal, false) => {
+                Err(Failure::usage("`--to internal` makes its own key: `--key-id` is for others"))
+            }
+            (Target::Aws | Target::Pkcs11, true) => Err(Failure::usage("`--key-id` must name the KMS key there")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn move_to(&self, target: Target, tenant: &Tenant, now: SystemTime) -> Result<Migration, Failure> {
+        let (keep_old, actor) = (self.keep_old.unwrap_or(0), operator());
+        let kms = match target {
+            Target::Internal => return Ok(tenant.revert_keys(keep_old, &actor, now).await?),
+            Target::Aws => self.access.aws(self.endpoint.as_deref())?,
+            Target::Pkcs11 => self.access.pkcs11().await?,
+        };
+        Ok(tenant.change_key_provider(kms, &self.key_id, keep_old, &actor, now).await?)
     }
 
     /// Does it, and says what was done: to a machine and to people.
@@ -70,12 +122,10 @@ impl Provider {
             return Ok((answer, format!("the keys of `{}` stay where they are", tenant.id())));
         }
         let Some(target) = self.to else { return shown(tenant, now).await };
-        let keep_old = self.keep_old.unwrap_or(0);
+        self.check(target)?;
         #[expect(clippy::disallowed_methods, reason = "the answer tells how long it took")]
         let began = Instant::now();
-        let migration = match target {
-            Target::Internal => tenant.revert_keys(keep_old, &operator(), now).await?,
-        };
+        let migration = self.move_to(target, tenant, now).await?;
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok((moved(tenant, &migration, took), moved_text(&migration)))
     }
@@ -150,5 +200,6 @@ pub(crate) async fn rewrap(rewrap: Rewrap, session: &Session<'_>) -> Result<Exit
 
 async fn rewrapped(deployment: &Deployment, rewrap: &Rewrap, now: SystemTime) -> Result<qsec::crypto::Rewrap, Failure> {
     let tenant = deployment.tenant(&rewrap.tenant).await?;
+    rewrap.access.reach(deployment, &tenant, now).await?;
     Ok(tenant.rewrap_keys(&rewrap.add_key_id, &rewrap.remove_key_id, &operator(), now).await?)
 }
