@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use qsec_audit::{OpenLogError, ProveError, RecordError, VerifyError};
 use qsec_authz::{Denied, PolicyError, RequestError, section};
+use qsec_crypto::reencryption::ReencryptionError;
 use qsec_crypto::{KeyError, OpenError, SealError};
 use qsec_identity::oauth::RegistrationError;
 use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
@@ -62,6 +63,9 @@ pub enum Error {
     /// Bytes were not opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Objects were not sealed again, or not all of them.
+    #[error(transparent)]
+    Reencrypt(#[from] ReencryptionError),
     /// A certificate could not be issued.
     #[error(transparent)]
     Certificate(#[from] qsec_pki::IssueError),
@@ -129,6 +133,7 @@ impl Error {
             Self::Key(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
+            Self::Reencrypt(error) => error.code(),
             Self::Certificate(error) => error.code(),
             Self::CertificateRequest(error) => error.code(),
             Self::Record(error) => error.code(),

@@ -45,7 +45,10 @@ const REFUSED: &[&str] = &[
     "kms_rejected",
     "kms_wrong_key",
     "migration_in_progress",
+    "multi_region_required",
     "not_opened",
+    "phi_requires_cmk",
+    "region_not_allowed",
     // Tenants and deployments.
     "deactivation_protected",
     "deployment_exists",
@@ -112,6 +115,7 @@ const MISUSE: &[&str] = &[
     // Keys, sealed bytes, streams of the caller.
     "budget_exceeded",
     "context_invalid",
+    "cursor_invalid",
     "key_file_invalid",
     "malformed",
     "message_too_long",
@@ -183,10 +187,12 @@ const MISUSE: &[&str] = &[
 /// A dependency has to come back.
 const UNAVAILABLE: &[&str] = &[
     "audit_unavailable",
+    "cursor_unavailable",
     "deployment_busy",
     "kms_busy",
     "kms_throttled",
     "kms_unavailable",
+    "objects_unavailable",
     "store_unavailable",
     "unavailable",
 ];
@@ -215,6 +221,7 @@ mod tests {
                 "OpenError",
                 "ContextError",
                 "RandomError",
+                "ReencryptionError",
                 "Stopped",
                 "StoppedState",
             ],

@@ -60,6 +60,7 @@
 //! | feature | adds |
 //! |---|---|
 //! | `arrow` | `Tenant::reduce` takes Arrow record batches as well as tables |
+//! | `aws-kms`, `pkcs11`, `vault` | KMSes that a customer owns, for [`Deployment::add_kms`] and [`Tenant::change_key_provider`] |
 //! | `esdk` | `crypto::esdk`, messages of the AWS Encryption SDK; [`Tenant::opening_key`] reads their headers too |
 #![cfg_attr(
     not(test),
@@ -95,7 +96,7 @@ pub use error::{Error, HomeError, StoreFailure};
 pub use examine::{Check, CheckState};
 pub use fault::Fault;
 pub use lifecycle::{LifecycleError, NewTenant, TenantRecord, TenantState};
-pub use tenant::{Shredded, SignedIn, Tenant};
+pub use tenant::{Reencrypted, SignedIn, Tenant};
 pub use {qsec_audit as audit, qsec_authz as authz, qsec_crypto as crypto, qsec_identity as identity, qsec_pki as pki};
 
 /// The README's code, compiled and run.

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::moment::parse_time;
-use crate::nouns::{audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, tenant, token};
+use crate::nouns::{
+    audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, reencrypt, tenant, token,
+};
 
 /// Tenant encryption, identity, authorization, trust zones and a provable audit log.
 #[derive(Debug, Parser)]
@@ -66,6 +68,8 @@ pub(crate) enum Noun {
     Inspect(bytes::Inspect),
     /// Wrap a tenant's key versions again: another region, or the newest material of a KMS key
     Rewrap(key::Rewrap),
+    /// Seal a tenant's objects again under the newest version of its key
+    Reencrypt(reencrypt::Reencrypt),
     /// Issue, verify and inspect tokens
     #[command(subcommand)]
     Token(token::Token),

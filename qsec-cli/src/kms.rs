@@ -9,6 +9,7 @@ use qsec::crypto::Secret;
 use qsec::crypto::kms::Kms;
 use qsec::crypto::kms::aws::{AwsCredentials, AwsKms};
 use qsec::crypto::kms::pkcs11::Pkcs11Kms;
+use qsec::crypto::kms::vault::{VaultKms, VaultRoots};
 use qsec::{Deployment, Tenant};
 use zeroize::Zeroizing;
 
@@ -41,6 +42,12 @@ pub(crate) struct Access {
     /// The PIN of the token's user
     #[arg(long, value_name = "FILE", requires = "module")]
     pin_file: Option<PathBuf>,
+    /// The token for a vault
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// The certificates of a vault's own authorities, as PEM (default: the public ones)
+    #[arg(long, value_name = "FILE", requires = "token_file")]
+    vault_roots: Option<PathBuf>,
 }
 
 impl Access {
@@ -52,6 +59,7 @@ impl Access {
             match provider.as_str() {
                 "aws" => deployment.add_kms(self.aws(endpoint.as_deref())?),
                 "pkcs11" => deployment.add_kms(self.pkcs11().await?),
+                "vault" => deployment.add_kms(self.vault(endpoint.as_deref().unwrap_or_default())?),
                 // The deployment's own is there; what is not known here is named by the keyring.
                 _ => {}
             }
@@ -81,6 +89,23 @@ impl Access {
         let text = Zeroizing::new(files::read(pin, MAX_CREDENTIALS_BYTES, "key_file_invalid")?);
         let pin = Secret::copy_from(text.trim_ascii_end());
         Ok(Arc::new(Pkcs11Kms::open(module, label, pin).await?))
+    }
+}
+
+impl Access {
+    /// A vault, by its address, or as a binding names it: with the place of its transit engine.
+    pub(crate) fn vault(&self, address: &str) -> Result<Arc<dyn Kms>, Failure> {
+        let Some(file) = &self.token_file else {
+            return Err(Failure::usage("the keys are in a vault: `--token-file` reaches it"));
+        };
+        let text = Zeroizing::new(files::read(file, MAX_CREDENTIALS_BYTES, "key_file_invalid")?);
+        let roots = match &self.vault_roots {
+            Some(pem) => VaultRoots::Pem(files::read(pem, MAX_CREDENTIALS_BYTES, "key_file_invalid")?),
+            None => VaultRoots::WebPki,
+        };
+        let (address, mount) = address.split_once("/v1/").unwrap_or((address, "transit"));
+        let kms = VaultKms::connect(address, Secret::copy_from(text.trim_ascii_end()), &roots)?;
+        Ok(Arc::new(kms.with_mount(mount)?))
     }
 }
 

@@ -20,6 +20,8 @@ mod key_id;
 mod local;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+#[cfg(feature = "vault")]
+pub mod vault;
 
 pub use context::WrappingContext;
 pub use error::KmsError;

@@ -83,6 +83,7 @@
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //! | `pkcs11` | module `kms::pkcs11`: keys on a PKCS#11 token |
 //! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
+//! | `vault` | module `kms::vault`: keys in Vault's transit engine; its calls run on tokio |
 //!
 //! [C2SP chunked encryption]: https://c2sp.org/chunked-encryption
 

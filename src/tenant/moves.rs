@@ -8,36 +8,15 @@ use std::time::SystemTime;
 use qsec_audit::catalogue::KeyAuthority;
 use qsec_audit::{Actor, Event, catalogue};
 use qsec_crypto::kms::{KeyId, Kms};
-use qsec_crypto::{KeyBinding, Migration, MigrationState, Purpose, Rewrap, VersionState};
+use qsec_crypto::{KeyBinding, Migration, MigrationState, Purpose, Rewrap, Shredded, VersionState};
 use tokio::time::Instant;
 
 use super::Tenant;
 use super::keys::{Facts, provider};
-use crate::clock::rfc3339;
 use crate::error::Error;
 
 /// The provider of the deployment's own KMS.
 const INTERNAL: &str = "internal";
-
-/// A key version that was destroyed, and what is left of it elsewhere.
-///
-/// ```no_run
-/// # use qsec::audit::Actor;
-/// # use qsec::crypto::Purpose;
-/// # async fn show(acme: qsec::Tenant, now: std::time::SystemTime) -> Result<(), qsec::Error> {
-/// let shredded = acme.shred_key(&Purpose::data(), 1, &Actor::operator("op-1"), now).await?;
-/// println!("version {} is destroyed; what remains: {:?}", shredded.version, shredded.remains);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Shredded {
-    /// The version.
-    pub version: u32,
-    /// Where its wrappings may still be found, out of this deployment's reach.
-    pub remains: Vec<String>,
-}
 
 /// Who moves the keys, and since when.
 struct Mover<'a> {
@@ -169,11 +148,10 @@ impl Tenant {
         let found = binding.versions.iter().find(|known| known.purpose == *purpose && known.version == version);
         let shred = async { Ok(self.room.keyring().shred(purpose, version, now).await?) };
         match found.map(|known| known.state) {
-            Some(VersionState::Retired) => self.carry_out(event, now, shred).await?,
+            Some(VersionState::Retired) => self.carry_out(event, now, shred).await,
             // What cannot be done is asked for all the same: the keyring knows why not.
-            _ => shred.await.map_err(|error| self.refuse(event, error, now))?,
+            _ => shred.await.map_err(|error| self.refuse(event, error, now)),
         }
-        Ok(Shredded { version, remains: vec![format!("backups older than {}", rfc3339(now))] })
     }
 
     async fn move_keys(
@@ -194,7 +172,11 @@ impl Tenant {
         // Given to the deployment first: the new keys open what they wrap also for who comes by another handle.
         self.deployment.add_kms(Arc::clone(&to));
         let plan = async { Ok(self.room.keyring().change_provider(to, key_ids, keep_old_days, now).await?) };
-        let migration = if goes_on || is_there { plan.await? } else { self.carry_out(planned, now, plan).await? };
+        let migration = if goes_on || is_there {
+            Box::pin(plan).await?
+        } else {
+            Box::pin(self.carry_out(planned, now, plan)).await?
+        };
         if is_there && binding.migration.is_none() {
             return Ok(migration);
         }
@@ -213,7 +195,7 @@ impl Tenant {
             if reached.state == MigrationState::Switched && reached.keep_old_until.is_some_and(|until| until > now) {
                 return Ok(reached);
             }
-            reached = match self.advance(from, &reached, mover).await {
+            reached = match Box::pin(self.advance(from, &reached, mover)).await {
                 Ok(next) => next,
                 Err(error) => return Err(self.not_moved(error, &reached, mover).await),
             };

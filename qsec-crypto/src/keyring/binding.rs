@@ -58,10 +58,13 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails.
     pub async fn binding(&self, now: SystemTime) -> Result<KeyBinding, KeyError> {
-        let records = self.core.load(now).await?;
+        let tenant = &self.core.tenant;
+        let records = self.core.records.load(tenant).await?;
+        let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: tenant.clone() })?;
         let binding = &records.binding;
         Ok(KeyBinding {
-            state: binding.state,
+            // Whoever uses the keys next destroys what is due; here it is said only.
+            state: if binding.is_due(now) { TenantKeyState::Destroyed } else { binding.state },
             provider: binding.provider.clone(),
             key_ids: binding.key_ids.clone(),
             endpoint: binding.endpoint.clone(),

@@ -26,7 +26,7 @@ pub(crate) struct Provider {
     /// A KMS key there: the first is primary, others are replicas
     #[arg(long, value_name = "ARN", requires = "to", value_parser = key_id)]
     key_id: Vec<KeyId>,
-    /// Where AWS KMS is reached, if not at its usual place: kept with the tenant's keys
+    /// Where the vault is, or AWS KMS if not at its usual place: kept with the tenant's keys
     #[arg(long, value_name = "URL", requires = "to")]
     endpoint: Option<String>,
     /// Call off a move that has not switched yet
@@ -48,6 +48,8 @@ enum Target {
     Aws,
     /// A PKCS#11 token; its keys are named by their labels
     Pkcs11,
+    /// The transit engine of a vault; its keys have names
+    Vault,
 }
 
 /// `qsec rewrap`.
@@ -85,21 +87,22 @@ impl Provider {
         self.to.is_none() && !self.abort
     }
 
-    /// Whether keys are unwrapped by where they are.
-    pub(super) fn moves(&self) -> bool {
-        self.to.is_some()
-    }
-
     /// The options must fit the provider before anything is asked.
     fn check(&self, target: Target) -> Result<(), Failure> {
-        if self.endpoint.is_some() && target != Target::Aws {
-            return Err(Failure::usage("`--endpoint` is for `--to aws`"));
+        match (target, self.endpoint.is_some()) {
+            (Target::Internal | Target::Pkcs11, true) => {
+                return Err(Failure::usage("`--endpoint` is for `--to aws` and `--to vault`"));
+            }
+            (Target::Vault, false) => return Err(Failure::usage("`--endpoint` must say where the vault is")),
+            _ => {}
         }
         match (target, self.key_id.is_empty()) {
             (Target::Internal, false) => {
                 Err(Failure::usage("`--to internal` makes its own key: `--key-id` is for others"))
             }
-            (Target::Aws | Target::Pkcs11, true) => Err(Failure::usage("`--key-id` must name the KMS key there")),
+            (Target::Aws | Target::Pkcs11 | Target::Vault, true) => {
+                Err(Failure::usage("`--key-id` must name the KMS key there"))
+            }
             _ => Ok(()),
         }
     }
@@ -110,6 +113,7 @@ impl Provider {
             Target::Internal => return Ok(tenant.revert_keys(keep_old, &actor, now).await?),
             Target::Aws => self.access.aws(self.endpoint.as_deref())?,
             Target::Pkcs11 => self.access.pkcs11().await?,
+            Target::Vault => self.access.vault(self.endpoint.as_deref().unwrap_or_default())?,
         };
         Ok(tenant.change_key_provider(kms, &self.key_id, keep_old, &actor, now).await?)
     }
