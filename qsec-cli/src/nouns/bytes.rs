@@ -23,7 +23,7 @@ use crate::output::Output;
 
 pub(crate) use self::inspecting::run as inspect;
 pub(crate) use self::opening::run as open;
-use key::{Key, KeyChoice};
+use key::{InHand, KeyChoice};
 
 /// Bytes moved at once: large against a system call, small against memory.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -158,12 +158,12 @@ pub(crate) async fn seal(seal: Seal, session: &Session<'_>) -> Result<Exit, Fail
 }
 
 /// Format, suite and key, as summaries begin.
-fn named(format: Format, suite: &str, key: &Key) -> Map<String, Value> {
+fn named(format: Format, suite: &str, key: &InHand) -> Map<String, Value> {
     let mut summary = Map::new();
     summary.insert("format".into(), if format == Format::Esdk { "esdk" } else { "native" }.into());
     summary.insert("suite".into(), suite.into());
     summary.insert("committing".into(), (format != Format::CompactUncommitted).into());
-    if let Key::Tenant(key) = key {
+    if let InHand::Tenant(key) = key {
         summary.insert("tenant".into(), key.tenant().as_str().into());
         summary.insert("purpose".into(), key.purpose().as_str().into());
         summary.insert("key_version".into(), key.version().into());
@@ -172,8 +172,8 @@ fn named(format: Format, suite: &str, key: &Key) -> Map<String, Value> {
 }
 
 /// Plaintext and sealed length of what was sealed.
-fn seal_into(seal: &Seal, sink: Sink, key: &Key, context: &Context, output: Output) -> Result<(u64, u64), Failure> {
-    if let (Format::CompactUncommitted, Key::Tenant(key)) = (seal.format, key) {
+fn seal_into(seal: &Seal, sink: Sink, key: &InHand, context: &Context, output: Output) -> Result<(u64, u64), Failure> {
+    if let (Format::CompactUncommitted, InHand::Tenant(key)) = (seal.format, key) {
         return compact::seal(seal, sink, key, context);
     }
     let mut input = Input::open(seal.r#in.as_deref())?;
@@ -190,7 +190,7 @@ fn seal_into(seal: &Seal, sink: Sink, key: &Key, context: &Context, output: Outp
 fn seal_through(
     seal: &Seal,
     input: &mut Input,
-    key: &Key,
+    key: &InHand,
     context: &Context,
     to: &mut Counted<Sink>,
     output: Output,
@@ -198,11 +198,11 @@ fn seal_through(
     let frame = seal.frame_length.map_or_else(|| Ok(FrameLength::default()), FrameLength::new);
     let frame = frame.map_err(|error| Failure::usage(error.to_string()))?;
     match (seal.format, key) {
-        (Format::Esdk, Key::Tenant(key)) => {
+        (Format::Esdk, InHand::Tenant(key)) => {
             pour(input, key.esdk_sealer(to, context, frame)?, EsdkSealer::finish, output)
         }
-        (_, Key::RawAes(keys)) => pour(input, keys.sealer(to, context, frame)?, EsdkSealer::finish, output),
-        (_, Key::Tenant(key)) => pour(input, key.sealer(to, context)?, Sealer::finish, output),
+        (_, InHand::RawAes(keys)) => pour(input, keys.sealer(to, context, frame)?, EsdkSealer::finish, output),
+        (_, InHand::Tenant(key)) => pour(input, key.sealer(to, context)?, Sealer::finish, output),
     }
 }
 

@@ -49,7 +49,7 @@ const MAX_KEY_FILE_BYTES: u64 = 4096;
 
 /// What seals or opens.
 #[derive(Debug)]
-pub(crate) enum Key {
+pub(crate) enum InHand {
     /// A version of a tenant's key, or a raw key in its place.
     Tenant(TenantKey),
     /// Keys of one's own for messages of the AWS Encryption SDK.
@@ -59,12 +59,12 @@ pub(crate) enum Key {
 /// A key at hand, and the deployment that it came from: open until the work is done, so that a refusal is recorded.
 #[derive(Debug)]
 pub(crate) struct KeyInHand {
-    pub(crate) key: Arc<Key>,
+    pub(crate) key: Arc<InHand>,
     deployment: Option<Deployment>,
 }
 
 impl KeyInHand {
-    fn of_file(key: Key) -> Self {
+    fn of_file(key: InHand) -> Self {
         Self { key: Arc::new(key), deployment: None }
     }
 
@@ -101,10 +101,10 @@ impl KeyChoice {
 
     pub(crate) async fn to_seal(&self, session: &Session<'_>, now: SystemTime) -> Result<KeyInHand, Failure> {
         if let Some(keyring) = self.raw_aes(session)? {
-            return Ok(KeyInHand::of_file(Key::RawAes(keyring)));
+            return Ok(KeyInHand::of_file(InHand::RawAes(keyring)));
         }
         if let Some(raw) = self.raw(session)? {
-            return Ok(KeyInHand::of_file(Key::Tenant(raw.at_version(self.key_version.unwrap_or(0))?)));
+            return Ok(KeyInHand::of_file(InHand::Tenant(raw.at_version(self.key_version.unwrap_or(0))?)));
         }
         self.of_tenant(session, now, async |tenant, purpose| tenant.sealing_key(purpose, now).await).await
     }
@@ -117,14 +117,14 @@ impl KeyChoice {
         now: SystemTime,
     ) -> Result<KeyInHand, Failure> {
         if let Some(keyring) = self.raw_aes(session)? {
-            return Ok(KeyInHand::of_file(Key::RawAes(keyring)));
+            return Ok(KeyInHand::of_file(InHand::RawAes(keyring)));
         }
         if let Some(raw) = self.raw(session)? {
             let key = match self.key_version {
                 Some(version) => raw.at_version(version)?,
                 None => raw.for_sealed(prefix)?,
             };
-            return Ok(KeyInHand::of_file(Key::Tenant(key)));
+            return Ok(KeyInHand::of_file(InHand::Tenant(key)));
         }
         self.of_tenant(session, now, async |tenant, purpose| tenant.opening_key(prefix, purpose, now).await).await
     }
@@ -144,7 +144,7 @@ impl KeyChoice {
         }
         .await;
         match outcome {
-            Ok(key) => Ok(KeyInHand { key: Arc::new(Key::Tenant(key)), deployment: Some(deployment) }),
+            Ok(key) => Ok(KeyInHand { key: Arc::new(InHand::Tenant(key)), deployment: Some(deployment) }),
             Err(failure) => home::close(deployment, Err(failure), now).await,
         }
     }

@@ -9,7 +9,7 @@ use qsec::crypto::esdk::{Content, EsdkOpener, MessageHeader, UnopenedMessage};
 use qsec::crypto::{Context, OpenError, Opener, TenantKey, inspect};
 
 use super::compact::{self, is_compact};
-use super::key::Key;
+use super::key::InHand;
 use super::range::ByteRange;
 use super::{BUFFER_BYTES, Format, Input, Open, Reader, is_named, named, progress};
 use crate::Exit;
@@ -100,7 +100,7 @@ impl<R: Read> Read for Kept<'_, R> {
 
 /// One opening: the key, what the bytes are bound to, and the header that was read to choose the key.
 struct Job {
-    key: Arc<Key>,
+    key: Arc<InHand>,
     context: Context,
     header: Vec<u8>,
     name: std::path::PathBuf,
@@ -231,17 +231,17 @@ impl Job {
     fn parts<R: Read>(&self, sealed: R) -> Result<Parts<R>, OpenError> {
         let is_message = self.header.first() == Some(&MESSAGE_VERSION);
         Ok(match &*self.key {
-            Key::RawAes(keys) => Parts::Message(Box::new(keys.opener(sealed, &self.context)?)),
-            Key::Tenant(key) if is_message => Parts::Message(Box::new(key.esdk_opener(sealed, &self.context)?)),
-            Key::Tenant(key) => Parts::Native(Box::new(key.opener(sealed, &self.context)?)),
+            InHand::RawAes(keys) => Parts::Message(Box::new(keys.opener(sealed, &self.context)?)),
+            InHand::Tenant(key) if is_message => Parts::Message(Box::new(key.esdk_opener(sealed, &self.context)?)),
+            InHand::Tenant(key) => Parts::Native(Box::new(key.opener(sealed, &self.context)?)),
         })
     }
 
     /// For what only native bytes can do; the options were held against the header before.
     fn tenant_key(&self) -> Result<&TenantKey, Failure> {
         match &*self.key {
-            Key::Tenant(key) => Ok(key),
-            Key::RawAes(_) => Err(Failure::usage("the native formats take `--raw-key`, or a tenant")),
+            InHand::Tenant(key) => Ok(key),
+            InHand::RawAes(_) => Err(Failure::usage("the native formats take `--raw-key`, or a tenant")),
         }
     }
 
