@@ -1,8 +1,9 @@
-//! Times as rows and answers hold them: RFC 3339 in UTC, whole microseconds.
+//! Times as rows and answers hold them: RFC 3339 in UTC, whole microseconds. And how the rooms wait.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
+use qsec_crypto::store::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 pub(crate) const DAY_SECONDS: u64 = 86_400;
@@ -15,6 +16,16 @@ pub(crate) const DAY_SECONDS: u64 = 86_400;
 )]
 pub(crate) fn now() -> SystemTime {
     SystemTime::now()
+}
+
+/// Waits by the runtime: what bounds the calls of a KMS and lets them be tried again.
+#[derive(Debug)]
+pub(crate) struct RuntimeTimer;
+
+impl qsec_crypto::Timer for RuntimeTimer {
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        Box::pin(tokio::time::sleep(duration))
+    }
 }
 
 /// A point in time, cut to microseconds.

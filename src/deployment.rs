@@ -11,11 +11,12 @@ use std::time::SystemTime;
 use qsec_audit::{
     Actor, Event, HeadStore, LogKeys, MacKey, Origin, Receipt, Report, SigningKey, VerifyOptions, catalogue,
 };
-use qsec_crypto::kms::{KmsError, LocalKms, RootKey};
+use qsec_crypto::kms::{Kms, KmsError, LocalKms, RootKey};
 use qsec_crypto::{KeyError, KeyRecords, Keyring, Secret};
 use qsec_pki::{Authority, CertificateRequest, Issued, LeafProfile, PrivateKey, TrustZone};
 use qsec_store::{SettingStore, Store};
 
+use crate::clock::RuntimeTimer;
 use crate::error::{Error, HomeError};
 use crate::hex;
 use crate::home::{Facts, Home, RootKeyPlace};
@@ -75,9 +76,16 @@ pub(crate) struct Inner {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) authority: Authority,
     pub(crate) zone: TrustZone,
-    rooms: Mutex<HashMap<String, Arc<Room>>>,
+    rooms: Mutex<Rooms>,
     /// Last, so that the folder is let go of when nothing works on it any more.
     pub(crate) home: Home,
+}
+
+/// The tenants that were asked for, and the KMSes that their keys may be bound to beside the internal one.
+#[derive(Debug, Default)]
+struct Rooms {
+    by_id: HashMap<String, Arc<Room>>,
+    kms: Vec<Arc<dyn Kms>>,
 }
 
 /// How the name of the authority's records begin in the store.
@@ -127,7 +135,7 @@ impl Deployment {
             open_recorder(&home, &facts, &vault, &store, now).await.map_err(|error| of_root(error, &facts))?;
         let (authority, zone) = open_authority(&vault, &store, &recorder, now).await?;
         let token_keys = vault.sealing(ServicePurpose::TokenSigning, now).await?;
-        let rooms = Mutex::new(HashMap::new());
+        let rooms = Mutex::default();
         let inner = Inner { facts, store, kms, vault, token_keys, recorder, authority, zone, rooms, home };
         let deployment = Self { inner: Arc::new(inner) };
         match deployment.finish_provisioning(now).await {
@@ -135,6 +143,20 @@ impl Deployment {
             Ok(()) | Err(Error::Log(_) | Error::Record(_)) => Ok(deployment),
             Err(error) => Err(error),
         }
+    }
+
+    /// Gives the deployment a KMS to which tenants' keys may be bound, or may move: by its provider and endpoint, in place
+    /// of one that was given before. It is kept while the deployment is open and never stored, nor are its credentials.
+    ///
+    /// A tenant whose keys are bound to a KMS that was not given can be looked at; what needs its key is refused with
+    /// `usage`, and says which provider is missing.
+    pub fn add_kms(&self, kms: Arc<dyn Kms>) {
+        let mut rooms = self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        for room in rooms.by_id.values() {
+            room.keyring().add_kms(Arc::clone(&kms));
+        }
+        rooms.kms.retain(|other| (other.provider(), other.endpoint()) != (kms.provider(), kms.endpoint()));
+        rooms.kms.push(kms);
     }
 
     /// The deployment's name: the first part of its log's origin and of its tenants' issuers.
@@ -254,12 +276,19 @@ impl Deployment {
     }
 
     pub(crate) fn room(&self, id: &str) -> Option<Arc<Room>> {
-        self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
+        self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner).by_id.get(id).cloned()
     }
 
     pub(crate) fn keep_room(&self, id: &str, room: Room) -> Arc<Room> {
         let mut rooms = self.inner.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(rooms.entry(id.to_owned()).or_insert_with(|| Arc::new(room)))
+        let Rooms { by_id, kms } = &mut *rooms;
+        let room = by_id.entry(id.to_owned()).or_insert_with(|| {
+            for known in kms.iter() {
+                room.keyring().add_kms(Arc::clone(known));
+            }
+            Arc::new(room)
+        });
+        Arc::clone(room)
     }
 
     /// A tenant's keyring: its rows authenticated by the deployment's own key, its events recorded.
@@ -269,7 +298,8 @@ impl Deployment {
         let mac_key = inner.vault.secret(ServicePurpose::KeyRecords, now).await?;
         let records = KeyRecords::new(inner.store.clone(), mac_key);
         let observer: Arc<dyn qsec_crypto::Observer> = Arc::<Recorder>::clone(&inner.recorder);
-        Ok(Keyring::new(tenant, Arc::<LocalKms>::clone(&inner.kms), records).with_observer(observer))
+        let keyring = Keyring::new(tenant, Arc::<LocalKms>::clone(&inner.kms), records);
+        Ok(keyring.with_observer(observer).with_timer(Arc::new(RuntimeTimer)))
     }
 
     pub(crate) fn handle(&self, room: Arc<Room>) -> Tenant {

@@ -4,28 +4,16 @@ use std::path::{Path, PathBuf};
 
 use qsec_audit::{OpenLogError, ProveError, RecordError, VerifyError};
 use qsec_authz::{Denied, PolicyError, RequestError, section};
+use qsec_crypto::reencryption::ReencryptionError;
 use qsec_crypto::{KeyError, OpenError, SealError};
 use qsec_identity::oauth::RegistrationError;
 use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
 
+use crate::fault::Fault;
 use crate::lifecycle::LifecycleError;
 
 /// What a tenant lacks that cannot sign tokens of a kind.
 pub(crate) const NO_ACTIVE_KEY: &str = "active signing key";
-
-/// Who has to act before the same call can succeed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
-    /// The answer is no: a rule, a state or a signature refused it. Repeating changes nothing.
-    Refused,
-    /// The caller handed in something that cannot be right.
-    Misuse,
-    /// A dependency is away; the same call can be repeated.
-    Unavailable,
-    /// An invariant of ours broke.
-    Internal,
-}
 
 /// Why an operation of the facade was not done.
 ///
@@ -75,6 +63,9 @@ pub enum Error {
     /// Bytes were not opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// Objects were not sealed again, or not all of them.
+    #[error(transparent)]
+    Reencrypt(#[from] ReencryptionError),
     /// A certificate could not be issued.
     #[error(transparent)]
     Certificate(#[from] qsec_pki::IssueError),
@@ -142,6 +133,7 @@ impl Error {
             Self::Key(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
+            Self::Reencrypt(error) => error.code(),
             Self::Certificate(error) => error.code(),
             Self::CertificateRequest(error) => error.code(),
             Self::Record(error) => error.code(),
@@ -170,7 +162,11 @@ impl Error {
                 RejectionClass::Refused | _ => Fault::Refused,
             };
         }
-        fault_of(self.code())
+        // A reason for which the token would not be accepted, told by the issuer before it is one.
+        if let Self::Issue(IssueError::Unacceptable(_)) = self {
+            return Fault::Misuse;
+        }
+        Fault::of(self.code())
     }
 
     /// Whether the same call may succeed when it is repeated: a dependency may be back, and whoever was faster is done.
@@ -180,76 +176,6 @@ impl Error {
 
     pub(crate) fn internal(what: impl Into<String>) -> Self {
         Self::Internal { what: what.into() }
-    }
-}
-
-/// The one place that says which exit a code leads to; a code that is not here is a refusal.
-fn fault_of(code: &str) -> Fault {
-    match code {
-        "kms_unavailable"
-        | "kms_throttled"
-        | "kms_busy"
-        | "store_unavailable"
-        | "audit_unavailable"
-        | "deployment_busy"
-        | "keys_unavailable"
-        | "temporarily_unavailable" => Fault::Unavailable,
-        "internal" | "randomness_unavailable" | "record_damaged" => Fault::Internal,
-        "usage"
-        | "malformed"
-        | "unsupported_suite"
-        | "budget_exceeded"
-        | "message_too_long"
-        | "too_large_for_compact"
-        | "key_file_invalid"
-        | "context_invalid"
-        | "deployment_missing"
-        | "file_unreadable"
-        | "file_unwritable"
-        | "file_exists"
-        | "folder_permissions"
-        | "folder_not_empty"
-        | "provider_invalid"
-        | "jwks_uri_unavailable"
-        | "bad_json"
-        | "bad_policy"
-        | "bad_rule"
-        | "bad_request"
-        | "bad_csv"
-        | "duplicate_column"
-        | "unsupported_field"
-        | "no_access_column"
-        | "no_identity_column"
-        | "bad_access_value"
-        | "unknown_omit_field"
-        | "unlinked_table"
-        | "unknown_reduction_field"
-        | "no_user"
-        | "too_large"
-        | "ttl_out_of_range"
-        | "claim_reserved"
-        | "claim_invalid"
-        | "claim_missing"
-        | "binding_required"
-        | "token_type_not_issued"
-        | "id_malformed"
-        | "name_malformed"
-        | "zone_malformed"
-        | "csr_malformed"
-        | "csr_too_large"
-        | "spa_has_no_secret"
-        | "impersonation_needs_trusted"
-        | "redirect_uri_invalid"
-        | "scope_unknown"
-        | "offline_access_needs_refresh"
-        | "policy_invalid"
-        | "keyset_invalid"
-        | "token_malformed"
-        | "schema_mismatch"
-        | "time_in_future"
-        | "confirm_mismatch"
-        | "record_refused" => Fault::Misuse,
-        _ => Fault::Refused,
     }
 }
 

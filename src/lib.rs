@@ -54,12 +54,14 @@
 //!   are not joined here yet.
 //! - `now` is an argument of everything that decides. Only opening a deployment, taking a tenant's handle, and what a
 //!   room observes by itself read the clock.
-//! - A runtime is needed (tokio), because a KMS and a database may have to be waited for.
+//! - A runtime is needed (tokio, with its clock), because a KMS and a database may have to be waited for.
 //!
 //! # Features
 //! | feature | adds |
 //! |---|---|
 //! | `arrow` | `Tenant::reduce` takes Arrow record batches as well as tables |
+//! | `aws-kms`, `pkcs11`, `vault` | KMSes that a customer owns, for [`Deployment::add_kms`] and [`Tenant::change_key_provider`] |
+//! | `esdk` | `crypto::esdk`, messages of the AWS Encryption SDK; [`Tenant::opening_key`] reads their headers too |
 #![cfg_attr(
     not(test),
     deny(
@@ -79,6 +81,7 @@ mod clock;
 mod deployment;
 mod error;
 mod examine;
+mod fault;
 mod gate;
 mod hex;
 mod home;
@@ -89,10 +92,11 @@ mod tenant;
 mod vault;
 
 pub use deployment::{Backup, Created, Deployment, Setup, Unlock, log_folder_of};
-pub use error::{Error, Fault, HomeError, StoreFailure};
+pub use error::{Error, HomeError, StoreFailure};
 pub use examine::{Check, CheckState};
+pub use fault::Fault;
 pub use lifecycle::{LifecycleError, NewTenant, TenantRecord, TenantState};
-pub use tenant::{SignedIn, Tenant};
+pub use tenant::{Reencrypted, SignedIn, Tenant};
 pub use {qsec_audit as audit, qsec_authz as authz, qsec_crypto as crypto, qsec_identity as identity, qsec_pki as pki};
 
 /// The README's code, compiled and run.

@@ -6,11 +6,14 @@
 //! | OAuth clients and their tokens | `clients.rs` |
 //! | policy, decisions, reduced data | `policy.rs`, `access.rs` |
 //! | sealed bytes and keys | `keys.rs` |
+//! | moving, rewrapping and shredding keys; objects under a newer one | `moves.rs`, `reencrypt.rs` |
 
 mod access;
 mod clients;
 mod keys;
+mod moves;
 mod policy;
+mod reencrypt;
 mod sign_in;
 mod tokens;
 
@@ -22,6 +25,7 @@ use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
 use qsec_crypto::Keyring;
 
 use self::policy::InForce;
+pub use self::reencrypt::Reencrypted;
 pub use self::sign_in::SignedIn;
 use self::tokens::Validators;
 use crate::deployment::{Deployment, audit_id, off_runtime};

@@ -6,7 +6,9 @@ use std::time::SystemTime;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::moment::parse_time;
-use crate::nouns::{audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, tenant, token};
+use crate::nouns::{
+    audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, reencrypt, tenant, token,
+};
 
 /// Tenant encryption, identity, authorization, trust zones and a provable audit log.
 #[derive(Debug, Parser)]
@@ -55,7 +57,7 @@ pub(crate) enum Noun {
     /// Create, show and switch tenants
     #[command(subcommand)]
     Tenant(tenant::Tenant),
-    /// A tenant's keys: list, rotate, disable, enable, delete
+    /// A tenant's keys: list, rotate, disable, enable, delete, shred, move
     #[command(subcommand)]
     Key(key::KeyVerb),
     /// Seal bytes or files under a tenant's key, or under a raw key file
@@ -64,6 +66,10 @@ pub(crate) enum Noun {
     Open(bytes::Open),
     /// Show what sealed bytes say without any key
     Inspect(bytes::Inspect),
+    /// Wrap a tenant's key versions again: another region, or the newest material of a KMS key
+    Rewrap(key::Rewrap),
+    /// Seal a tenant's objects again under the newest version of its key
+    Reencrypt(reencrypt::Reencrypt),
     /// Issue, verify and inspect tokens
     #[command(subcommand)]
     Token(token::Token),

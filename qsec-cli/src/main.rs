@@ -21,6 +21,7 @@ mod arguments;
 mod failure;
 mod files;
 mod home;
+mod kms;
 mod moment;
 mod nouns;
 mod output;

@@ -12,6 +12,7 @@ pub(crate) mod key;
 pub(crate) mod pages;
 pub(crate) mod policy;
 pub(crate) mod reduce;
+pub(crate) mod reencrypt;
 pub(crate) mod tenant;
 pub(crate) mod token;
 
@@ -48,6 +49,8 @@ async fn dispatch(noun: Noun, session: &Session<'_>) -> Result<Exit, Failure> {
         Noun::Seal(seal) => bytes::seal(seal, session).await,
         Noun::Open(open) => bytes::open(open, session).await,
         Noun::Inspect(inspect) => bytes::inspect(&inspect, session),
+        Noun::Rewrap(rewrap) => key::rewrap(rewrap, session).await,
+        Noun::Reencrypt(work) => reencrypt::run(work, session).await,
         Noun::Token(verb) => token::run(verb, session).await,
         Noun::Jwks(verb) => jwks::run(verb, session).await,
         Noun::Client(verb) => client::run(verb, session).await,

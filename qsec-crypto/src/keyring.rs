@@ -14,6 +14,7 @@ use crate::store::BoxFuture;
 use crate::tenant::{Purpose, TenantId};
 use crate::tenant_key::{KeyName, TenantKey};
 
+mod binding;
 mod breaker;
 mod bulkhead;
 mod cache;
@@ -33,6 +34,7 @@ mod shred;
 mod timer;
 mod wrapping;
 
+pub use binding::KeyBinding;
 use cache::{Cache, DEFAULT_BOUND, Epoch, HARD_LIFE, Left, Look, MAX_BOUND, Place};
 pub use description::{KeyringDescription, KmsKeyAnswer, VersionDescription, WrappingDescription};
 pub use drill::{Drill, DrillOutcome, DrilledVersion};

@@ -2,6 +2,7 @@
 
 use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, Draft, Event, TenantId, catalogue};
+use qsec_crypto::kms::KeyId;
 
 use super::Recorder;
 use crate::clock;
@@ -26,8 +27,28 @@ impl qsec_pki::Observer for Recorder {
 }
 
 /// What the facade itself records, durably and before the effect, is not recorded a second time.
-const RECORDED_BEFORE: [&str; 6] =
-    ["key.created", "key.rotated", "key.disabled", "key.enabled", "key.deletion_scheduled", "key.deletion_cancelled"];
+const RECORDED_BEFORE: [&str; 14] = [
+    "key.created",
+    "key.rotated",
+    "key.disabled",
+    "key.enabled",
+    "key.deletion_scheduled",
+    "key.deletion_cancelled",
+    "key.shred_planned",
+    "key.rewrapped",
+    "migration.planned",
+    "migration.switched",
+    "migration.finished",
+    "migration.aborted",
+    "reencryption.started",
+    "reencryption.finished",
+];
+
+/// Whether somebody else has recorded it, or it is no event: progress is shown, not kept.
+fn is_left_out(event: &qsec_crypto::Event<'_>) -> bool {
+    let is_shredded = event.name == "key.destroyed" && event.version.is_some();
+    is_shredded || event.name == "reencryption.progressed" || RECORDED_BEFORE.contains(&event.name)
+}
 
 /// The codes of a key that was stopped: its state refused, not the bytes.
 const STOPPED: [&str; 3] = ["key_disabled", "key_pending_deletion", "key_destroyed"];
@@ -35,7 +56,9 @@ const STOPPED: [&str; 3] = ["key_disabled", "key_pending_deletion", "key_destroy
 /// A catalogue's event with what each event of a key says.
 macro_rules! of_key {
     ($type:ident, $event:expr) => {{
-        let known = catalogue::$type::new().provider(Provider::Internal);
+        let known = catalogue::$type::new();
+        let known =
+            $event.key_id.and_then(provider).into_iter().fold(known, |known, provider| known.provider(provider));
         let known = $event.version.into_iter().fold(known, |known, version| known.version(i64::from(version)));
         $event.key_id.into_iter().fold(known, |known, key| known.kms_key(key.as_str()))
     }};
@@ -43,7 +66,7 @@ macro_rules! of_key {
 
 fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
     let name = event.name;
-    if RECORDED_BEFORE.contains(&name) {
+    if is_left_out(event) {
         return None;
     }
     let purpose = event.purpose.map(qsec_crypto::Purpose::as_str).unwrap_or_default();
@@ -70,6 +93,11 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
             of_key!(KmsWrongKeyReturned, event).operation(operation).by(actor).denied("kms_wrong_key")
         }
         "key.cache_evicted" | "key.probe_failed" => of_key!(KeyCacheDropped, event).entries(1).cause(cause).by(actor),
+        "key.failback" => of_key!(KeyFailedBack, event).by(actor),
+        "key.breaker_opened" => {
+            of_key!(KmsUnavailable, event).breaker(true).by(actor).failed(failed.unwrap_or("kms_unavailable"))
+        }
+        "key.breaker_closed" => of_key!(KmsRecovered, event).by(actor),
         "key.failover" => failed.into_iter().fold(of_key!(KeyFailedOver, event).by(actor), Event::failed),
         // Ordered at the KMS, and seen when it was asked next.
         "key.pending_deletion" => {
@@ -88,6 +116,15 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
         Some(Ok(tenant)) => recorded.tenant(tenant),
         Some(Err(_)) | None => recorded,
     })
+}
+
+/// The provider whose keys are named so. Labels of tokens and names in a vault can be anything: then it is left out.
+fn provider(key_id: &KeyId) -> Option<Provider> {
+    match key_id.as_str().split_once(':') {
+        Some(("local", _)) => Some(Provider::Internal),
+        Some(("arn", _)) => Some(Provider::Aws),
+        _ => None,
+    }
 }
 
 fn subject(event: &qsec_crypto::Event<'_>) -> String {

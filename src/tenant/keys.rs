@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, Event, catalogue};
 use qsec_crypto::{
-    Context, KeyError, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy, StoppedState, TenantKey,
+    Context, KeyBinding, KeyError, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy, StoppedState, TenantKey,
     TenantKeyState,
 };
 
@@ -13,20 +13,18 @@ use super::Tenant;
 use crate::error::Error;
 
 /// What every event of a tenant's key says of it.
-struct Facts {
-    version: i64,
-    kms_key: String,
+pub(super) struct Facts {
+    pub(super) version: i64,
+    pub(super) provider: Provider,
+    pub(super) kms_key: String,
 }
 
 /// An event of the key with those facts, by the tenant's own decision.
 macro_rules! key_event {
-    ($event:ident, $facts:expr) => {
-        catalogue::$event::new()
-            .version($facts.version)
-            .provider(Provider::Internal)
-            .kms_key($facts.kms_key)
-            .by_source(KeyAuthority::Tenant)
-    };
+    ($event:ident, $facts:expr) => {{
+        let Facts { version, provider, kms_key } = $facts;
+        catalogue::$event::new().version(version).provider(provider).kms_key(kms_key).by_source(KeyAuthority::Tenant)
+    }};
 }
 
 impl Tenant {
@@ -58,14 +56,40 @@ impl Tenant {
         key.map_err(|error| self.no_key(error, "seal", purpose, now))
     }
 
-    /// The key that opens bytes beginning like these: at least the header, six bytes.
+    /// The key that opens bytes beginning like these: at least the header. That is six bytes; of a message of the AWS
+    /// Encryption SDK (feature `esdk`) it is longer.
     ///
     /// # Errors
     /// As [`Tenant::open`].
     pub async fn opening_key(&self, sealed: &[u8], purpose: &Purpose, now: SystemTime) -> Result<TenantKey, Error> {
         self.pass("open", now).await?;
-        let key = self.room.keyring().for_sealed(sealed, purpose, now).await;
+        let keyring = self.room.keyring();
+        let key = match self.version_of(sealed, purpose)? {
+            Some(version) => keyring.version(purpose, version, now).await,
+            None => keyring.for_sealed(sealed, purpose, now).await,
+        };
         key.map_err(|error| self.no_key(error, "open", purpose, now))
+    }
+
+    /// The version that a message of the AWS Encryption SDK names; `None` for all else.
+    #[cfg(feature = "esdk")]
+    fn version_of(&self, sealed: &[u8], purpose: &Purpose) -> Result<Option<u32>, Error> {
+        use qsec_crypto::{Inspection, OpenError, inspect};
+
+        let Ok(Inspection::Esdk(header)) = inspect(sealed, None) else { return Ok(None) };
+        let version = header.tenant_key_version(self.room.keyring().tenant(), purpose);
+        // Without a data key of this tenant and purpose it is somebody else's message: no more is said of it.
+        version.map(Some).ok_or_else(|| OpenError::NotOpened.into())
+    }
+
+    #[cfg(not(feature = "esdk"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "without the feature there is nothing to look for"
+    )]
+    fn version_of(&self, _: &[u8], _: &Purpose) -> Result<Option<u32>, Error> {
+        Ok(None)
     }
 
     /// The tenant's key as it stands: versions, states, wrappings. Works in every state of the tenant.
@@ -76,6 +100,15 @@ impl Tenant {
         Ok(self.room.keyring().describe(now).await?)
     }
 
+    /// Where the tenant's keys are bound, read from the store alone: tells which KMS will be needed. Works in every state of
+    /// the tenant.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the records cannot be read or were forged.
+    pub async fn key_binding(&self, now: SystemTime) -> Result<KeyBinding, Error> {
+        Ok(self.room.keyring().binding(now).await?)
+    }
+
     /// Makes a new key version: new bytes are sealed under it, old ones stay readable.
     ///
     /// # Errors
@@ -83,13 +116,12 @@ impl Tenant {
     /// the event, which comes first.
     pub async fn rotate_key(&self, purpose: &Purpose, actor: &Actor, now: SystemTime) -> Result<Rotation, Error> {
         let _alone = self.room.changes.lock().await;
-        let described = self.describe_keys(now).await?;
-        let current = facts(&described, purpose);
+        let current = Facts::of(&self.key_binding(now).await?, purpose);
         let subject = format!("key/{}/{purpose}/{}", self.id(), current.version);
         let event = catalogue::KeyRotated::new()
             .from_version(current.version)
             .version(current.version.saturating_add(1))
-            .provider(Provider::Internal)
+            .provider(current.provider)
             .kms_key(current.kms_key)
             .by(actor.clone())
             .subject(subject);
@@ -105,9 +137,9 @@ impl Tenant {
     /// As [`Tenant::rotate_key`].
     pub async fn disable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
         let _alone = self.room.changes.lock().await;
-        let described = self.describe_keys(now).await?;
-        let event = key_event!(KeyDisabled, facts(&described, &Purpose::data())).by(actor.clone());
-        let event = self.not_on_its_way_out(event, &described, now)?;
+        let binding = self.key_binding(now).await?;
+        let event = key_event!(KeyDisabled, Facts::of(&binding, &Purpose::data())).by(actor.clone());
+        let event = self.not_on_its_way_out(event, &binding, now)?;
         self.carry_out(event, now, async { Ok(self.room.keyring().disable(now).await?) }).await
     }
 
@@ -117,9 +149,9 @@ impl Tenant {
     /// As [`Tenant::rotate_key`].
     pub async fn enable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
         let _alone = self.room.changes.lock().await;
-        let described = self.describe_keys(now).await?;
-        let event = key_event!(KeyEnabled, facts(&described, &Purpose::data())).by(actor.clone());
-        let event = self.not_on_its_way_out(event, &described, now)?;
+        let binding = self.key_binding(now).await?;
+        let event = key_event!(KeyEnabled, Facts::of(&binding, &Purpose::data())).by(actor.clone());
+        let event = self.not_on_its_way_out(event, &binding, now)?;
         self.carry_out(event, now, async { Ok(self.room.keyring().enable(now).await?) }).await
     }
 
@@ -132,12 +164,12 @@ impl Tenant {
         let due = now.checked_add(std::time::Duration::from_secs(u64::from(days) * crate::clock::DAY_SECONDS));
         let due = due.ok_or_else(|| Error::Malformed { what: "the clock is beyond all dates".to_owned() })?;
         let _alone = self.room.changes.lock().await;
-        let described = self.describe_keys(now).await?;
-        let event = key_event!(KeyDeletionScheduled, facts(&described, &Purpose::data()))
+        let binding = self.key_binding(now).await?;
+        let event = key_event!(KeyDeletionScheduled, Facts::of(&binding, &Purpose::data()))
             .days(i64::from(days))
             .due(due)
             .by(actor.clone());
-        let event = self.not_on_its_way_out(event, &described, now)?;
+        let event = self.not_on_its_way_out(event, &binding, now)?;
         self.carry_out(event, now, async { Ok(self.room.keyring().schedule_deletion(days, now).await?) }).await
     }
 
@@ -147,10 +179,10 @@ impl Tenant {
     /// [`Error::Key`] with the code `conflict` if no deletion is scheduled, and as [`Tenant::rotate_key`].
     pub async fn cancel_key_deletion(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
         let _alone = self.room.changes.lock().await;
-        let described = self.describe_keys(now).await?;
-        let event = key_event!(KeyDeletionCancelled, facts(&described, &Purpose::data())).by(actor.clone());
+        let binding = self.key_binding(now).await?;
+        let event = key_event!(KeyDeletionCancelled, Facts::of(&binding, &Purpose::data())).by(actor.clone());
         let event = event.subject(self.key_subject());
-        let error = match described.state {
+        let error = match binding.state {
             TenantKeyState::PendingDeletion => {
                 let cancel = async { Ok(self.room.keyring().cancel_deletion(now).await?) };
                 return self.carry_out(event, now, cancel).await;
@@ -164,21 +196,13 @@ impl Tenant {
     }
 
     /// The event with its subject, if the tenant's key can still be switched on and off.
-    fn not_on_its_way_out(
-        &self,
-        event: Event,
-        described: &KeyringDescription,
-        now: SystemTime,
-    ) -> Result<Event, Error> {
+    fn not_on_its_way_out(&self, event: Event, binding: &KeyBinding, now: SystemTime) -> Result<Event, Error> {
         let event = event.subject(self.key_subject());
-        let state = match described.state {
+        let state = match binding.state {
             TenantKeyState::PendingDeletion => StoppedState::PendingDeletion,
             TenantKeyState::Destroyed => StoppedState::Destroyed,
             TenantKeyState::Active | TenantKeyState::Disabled | _ => return Ok(event),
         };
-        if !described.by.contains(&StoppedBy::Tenant) {
-            return Ok(event);
-        }
         Err(self.refuse(event, stopped(state).into(), now))
     }
 
@@ -198,16 +222,31 @@ impl Tenant {
         self.refuse(event.subject(self.key_subject()), error.into(), now)
     }
 
-    fn key_subject(&self) -> String {
+    pub(super) fn key_subject(&self) -> String {
         format!("key/{}", self.id())
     }
 }
 
-fn facts(described: &KeyringDescription, purpose: &Purpose) -> Facts {
-    let versions = described.versions.iter().filter(|version| version.purpose == *purpose);
-    Facts {
-        version: versions.map(|version| i64::from(version.version)).max().unwrap_or_default(),
-        kms_key: described.key_ids.first().map_or_else(String::new, |key| key.as_str().to_owned()),
+impl Facts {
+    /// Of the newest version of a purpose, and of the primary KMS key.
+    pub(super) fn of(binding: &KeyBinding, purpose: &Purpose) -> Self {
+        let versions = binding.versions.iter().filter(|version| version.purpose == *purpose);
+        Self {
+            version: versions.map(|version| i64::from(version.version)).max().unwrap_or_default(),
+            provider: provider(&binding.provider),
+            kms_key: binding.key_ids.first().map_or_else(String::new, |key| key.as_str().to_owned()),
+        }
+    }
+}
+
+/// A provider as events name it.
+pub(super) fn provider(name: &str) -> Provider {
+    match name {
+        "internal" => Provider::Internal,
+        "aws" => Provider::Aws,
+        "pkcs11" => Provider::Pkcs11,
+        "vault" => Provider::Vault,
+        _ => Provider::Other,
     }
 }
 

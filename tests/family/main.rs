@@ -1,5 +1,6 @@
 //! The family together, through the facade: what no room can show alone.
 
+mod moves;
 mod strangers;
 
 use std::fs;

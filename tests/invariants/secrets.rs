@@ -46,7 +46,8 @@ const NOT_IMPLEMENTED: [&str; 9] =
     ["Clone", "Copy", "PartialEq", "PartialOrd", "Hash", "Serialize", "Deref", "Display", "AsRef"];
 
 /// Named like a secret, and none; with the reason.
-const NO_SECRETS: &[(&str, &str)] = &[];
+const NO_SECRETS: &[(&str, &str)] =
+    &[("WrappedRootKey", "what it holds is wrapped by another KMS: it is written down as it is")];
 
 fn violations(source: &Source, secrets: &HashSet<String>) -> Vec<Finding> {
     let mut findings = Vec::new();

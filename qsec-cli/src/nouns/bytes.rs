@@ -1,6 +1,7 @@
 //! `qsec seal`, `qsec open`, `qsec inspect`
 
 mod compact;
+mod inspecting;
 mod key;
 mod opening;
 mod range;
@@ -10,17 +11,19 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use qsec::crypto::{Context, Inspection, MAX_INSPECT_BYTES, NativeInspection, Suite, TenantKey};
-use serde_json::{Map, Value, json};
+use qsec::crypto::esdk::{EsdkSealer, EsdkSuite, FrameLength};
+use qsec::crypto::{Context, SealError, Sealer, Suite};
+use serde_json::{Map, Value};
 
 use super::Session;
 use crate::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Existing, Sink};
-use crate::output::{Output, facts};
+use crate::output::Output;
 
+pub(crate) use self::inspecting::run as inspect;
 pub(crate) use self::opening::run as open;
-use key::KeyChoice;
+use key::{InHand, KeyChoice};
 
 /// Bytes moved at once: large against a system call, small against memory.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -48,6 +51,9 @@ pub(crate) struct Seal {
     /// The format
     #[arg(long, default_value = "native")]
     format: Format,
+    /// Plaintext bytes of a frame, with `--format esdk` (default: 65536)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16_777_216))]
+    frame_length: Option<u32>,
     /// Read from there (default: standard input)
     #[arg(long, value_name = "FILE")]
     r#in: Option<PathBuf>,
@@ -91,7 +97,7 @@ pub(crate) struct Open {
 pub(crate) struct Inspect {
     /// Read from there (default: standard input)
     #[arg(long, value_name = "FILE")]
-    r#in: Option<PathBuf>,
+    pub(crate) r#in: Option<PathBuf>,
 }
 
 /// A sealed format.
@@ -101,13 +107,17 @@ pub(crate) enum Format {
     Native,
     /// For database fields, up to 1 MiB: 46 bytes more than the plaintext, and not committing to its key
     CompactUncommitted,
+    /// A message that the AWS Encryption SDK opens
+    Esdk,
 }
 
 impl Format {
-    fn suite(self) -> Suite {
+    /// The suite in which it is written.
+    fn suite(self) -> &'static str {
         match self {
-            Self::Native => Suite::Cobblestone256,
-            Self::CompactUncommitted => Suite::Xaes256Gcm,
+            Self::Native => Suite::Cobblestone256.name(),
+            Self::CompactUncommitted => Suite::Xaes256Gcm.name(),
+            Self::Esdk => EsdkSuite::Committing.name(),
         }
     }
 }
@@ -128,38 +138,47 @@ impl Binding {
 pub(crate) async fn seal(seal: Seal, session: &Session<'_>) -> Result<Exit, Failure> {
     let now = seal.binding.key.now(session)?;
     let context = seal.binding.context()?;
+    seal.binding.key.fits(seal.format)?;
+    if seal.frame_length.is_some() && seal.format != Format::Esdk {
+        return Err(Failure::usage("`--frame-length` is for `--format esdk`"));
+    }
     let existing = if seal.force { Existing::Replace } else { Existing::Keep };
     // The output is looked at first: a refused name must not cost the reading of a large input.
     let sink = Sink::open(seal.out.as_deref(), existing)?;
     let held = seal.binding.key.to_seal(session, now).await?;
-    let key = held.key.clone();
-    let to_file = is_named(seal.out.as_deref());
-    let outcome = match seal.format {
-        Format::Native => seal_into(&seal, sink, &key, &context, session.output),
-        Format::CompactUncommitted => compact::seal(&seal, sink, &key, &context),
-    };
+    let key = std::sync::Arc::clone(&held.key);
+    let outcome = seal_into(&seal, sink, &key, &context, session.output);
     let (plaintext_bytes, sealed_bytes) = held.close(outcome, now).await?;
-    let summary = json!({
-        "format": "native", "suite": seal.format.suite().name(), "committing": seal.format.suite().is_committing(),
-        "tenant": key.tenant().as_str(),
-        "purpose": key.purpose().as_str(), "key_version": key.version(),
-        "plaintext_bytes": plaintext_bytes, "sealed_bytes": sealed_bytes,
-    });
+    let mut summary = named(seal.format, seal.format.suite(), &key);
+    summary.insert("plaintext_bytes".into(), plaintext_bytes.into());
+    summary.insert("sealed_bytes".into(), sealed_bytes.into());
+    let to_file = is_named(seal.out.as_deref());
     session.output.summary(to_file, &summary, |_| format!("{plaintext_bytes} bytes sealed into {sealed_bytes}"))?;
     Ok(Exit::Yes)
 }
 
+/// Format, suite and key, as summaries begin.
+fn named(format: Format, suite: &str, key: &InHand) -> Map<String, Value> {
+    let mut summary = Map::new();
+    summary.insert("format".into(), if format == Format::Esdk { "esdk" } else { "native" }.into());
+    summary.insert("suite".into(), suite.into());
+    summary.insert("committing".into(), (format != Format::CompactUncommitted).into());
+    if let InHand::Tenant(key) = key {
+        summary.insert("tenant".into(), key.tenant().as_str().into());
+        summary.insert("purpose".into(), key.purpose().as_str().into());
+        summary.insert("key_version".into(), key.version().into());
+    }
+    summary
+}
+
 /// Plaintext and sealed length of what was sealed.
-fn seal_into(
-    seal: &Seal,
-    sink: Sink,
-    key: &TenantKey,
-    context: &Context,
-    output: Output,
-) -> Result<(u64, u64), Failure> {
+fn seal_into(seal: &Seal, sink: Sink, key: &InHand, context: &Context, output: Output) -> Result<(u64, u64), Failure> {
+    if let (Format::CompactUncommitted, InHand::Tenant(key)) = (seal.format, key) {
+        return compact::seal(seal, sink, key, context);
+    }
     let mut input = Input::open(seal.r#in.as_deref())?;
     let mut counted = Counted { inner: sink, bytes: 0 };
-    let outcome = seal_through(&mut input, key, context, &mut counted, output);
+    let outcome = seal_through(seal, &mut input, key, context, &mut counted, output);
     let Counted { inner: sink, bytes: sealed_bytes } = counted;
     match outcome {
         Ok(plaintext_bytes) => sink.finish().map(|()| (plaintext_bytes, sealed_bytes)),
@@ -169,62 +188,36 @@ fn seal_into(
 
 /// The length of what was sealed. A write that failed is the sealer's error here; the sink knows better.
 fn seal_through(
+    seal: &Seal,
     input: &mut Input,
-    key: &TenantKey,
+    key: &InHand,
     context: &Context,
     to: &mut Counted<Sink>,
     output: Output,
 ) -> Result<u64, Failure> {
-    let mut sealer = key.sealer(to, context)?;
+    let frame = seal.frame_length.map_or_else(|| Ok(FrameLength::default()), FrameLength::new);
+    let frame = frame.map_err(|error| Failure::usage(error.to_string()))?;
+    match (seal.format, key) {
+        (Format::Esdk, InHand::Tenant(key)) => {
+            pour(input, key.esdk_sealer(to, context, frame)?, EsdkSealer::finish, output)
+        }
+        (_, InHand::RawAes(keys)) => pour(input, keys.sealer(to, context, frame)?, EsdkSealer::finish, output),
+        (_, InHand::Tenant(key)) => pour(input, key.sealer(to, context)?, Sealer::finish, output),
+    }
+}
+
+/// Through a sealer of whatever format, to its end.
+fn pour<S: Write, W>(
+    input: &mut Input,
+    mut sealer: S,
+    finish: impl FnOnce(S) -> Result<W, SealError>,
+    output: Output,
+) -> Result<u64, Failure> {
     let bar = progress(output, input.length, "sealing");
     let plaintext_bytes = pump(input, &mut sealer, &bar)?;
-    sealer.finish()?;
+    finish(sealer)?;
     bar.finish_and_clear();
     Ok(plaintext_bytes)
-}
-
-pub(crate) fn inspect(inspect: &Inspect, session: &Session<'_>) -> Result<Exit, Failure> {
-    let mut input = Input::open(inspect.r#in.as_deref())?;
-    let mut prefix = Vec::new();
-    let most = u64::try_from(MAX_INSPECT_BYTES).unwrap_or(u64::MAX);
-    let read = (&mut input.reader).take(most).read_to_end(&mut prefix);
-    read.map_err(|error| files::unreadable(&input.name, &error))?;
-    // Whether the library was built to read more than the program seals and opens must not show in its answers.
-    let Inspection::Native(found) = qsec::crypto::inspect(&prefix, input.length)? else {
-        let message = "the program reads the native formats; this is a message of the AWS Encryption SDK";
-        return Err(Failure::new(Exit::Misuse, "unsupported_suite", message));
-    };
-    session.output.answer(&inspection_object(&found), |_| inspection_text(&found))?;
-    Ok(Exit::Yes)
-}
-
-fn inspection_object(found: &NativeInspection) -> Value {
-    let mut object = Map::new();
-    object.insert("format".into(), "native".into());
-    object.insert("suite".into(), found.suite().name().into());
-    object.insert("committing".into(), found.suite().is_committing().into());
-    object.insert("key_version".into(), found.key_version().into());
-    if let Some(bytes) = found.sealed_bytes() {
-        object.insert("sealed_bytes".into(), bytes.into());
-    }
-    if let Some(bytes) = found.plaintext_bytes() {
-        object.insert("plaintext_bytes".into(), bytes.into());
-    }
-    object.insert("authenticated".into(), false.into());
-    Value::Object(object)
-}
-
-fn inspection_text(found: &NativeInspection) -> String {
-    let mut rows = vec![
-        ("format", "native".to_owned()),
-        ("suite", found.suite().name().to_owned()),
-        ("commits to key", if found.suite().is_committing() { "yes" } else { "no" }.to_owned()),
-        ("key version", found.key_version().to_string()),
-    ];
-    if let Some(bytes) = found.plaintext_bytes() {
-        rows.push(("plaintext", format!("{bytes} bytes")));
-    }
-    format!("{}\nread without a key: nothing here is authenticated", facts(rows))
 }
 
 /// Whether the data went to a named file, and standard output is free for the summary.

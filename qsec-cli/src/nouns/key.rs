@@ -1,15 +1,20 @@
 //! `qsec key`
 
+mod provider;
+
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use qsec::Deployment;
 use qsec::crypto::kms::KeyId;
-use qsec::crypto::{KeyringDescription, Purpose};
+use qsec::crypto::{KeyringDescription, Migration, Purpose};
 use serde_json::{Value, json};
 
+use self::provider::Provider;
+pub(crate) use self::provider::{Rewrap, rewrap};
 use super::{Session, operator};
 use crate::failure::Failure;
+use crate::kms::Access;
 use crate::output::{facts, table};
 use crate::{Exit, home, moment};
 
@@ -49,6 +54,24 @@ pub(crate) enum KeyVerb {
     /// Cancel the deletion; the key stays disabled until it is enabled
     #[command(after_help = "Example:\n  qsec key cancel-deletion acme")]
     CancelDeletion(Named),
+    /// Destroy one retired version for good: what it sealed opens no more
+    #[command(after_help = "Example:\n  qsec key shred acme --version 1 --confirm acme")]
+    Shred {
+        #[command(flatten)]
+        named: Named,
+        /// What the key is for
+        #[arg(long, default_value = "data")]
+        purpose: String,
+        /// The version
+        #[arg(long, value_name = "N")]
+        version: u32,
+        /// The tenant's id, typed in
+        #[arg(long, value_name = "TENANT")]
+        confirm: String,
+    },
+    /// Show where the tenant's keys are, or move them to other KMS keys without touching a record
+    #[command(after_help = "Example:\n  qsec key provider acme")]
+    Provider(Provider),
 }
 
 /// A tenant by its id.
@@ -56,25 +79,63 @@ pub(crate) enum KeyVerb {
 pub(crate) struct Named {
     /// The tenant's id
     tenant: String,
+    #[command(flatten)]
+    access: Access,
 }
 
 impl KeyVerb {
     fn tenant(&self) -> &str {
+        self.named().map_or_else(Provider::tenant, |named| &named.tenant)
+    }
+
+    fn access(&self) -> &Access {
+        self.named().map_or_else(Provider::access, |named| &named.access)
+    }
+
+    fn named(&self) -> Result<&Named, &Provider> {
         match self {
-            Self::List(named) | Self::Disable(named) | Self::Enable(named) | Self::CancelDeletion(named) => {
-                &named.tenant
-            }
-            Self::Rotate { named, .. } | Self::ScheduleDeletion { named, .. } => &named.tenant,
+            Self::List(named)
+            | Self::Disable(named)
+            | Self::Enable(named)
+            | Self::CancelDeletion(named)
+            | Self::Rotate { named, .. }
+            | Self::ScheduleDeletion { named, .. }
+            | Self::Shred { named, .. } => Ok(named),
+            Self::Provider(provider) => Err(provider),
+        }
+    }
+
+    /// What was typed in to confirm, where something is destroyed.
+    fn confirmation(&self) -> Option<&str> {
+        match self {
+            Self::ScheduleDeletion { confirm, .. } | Self::Shred { confirm, .. } => Some(confirm),
+            Self::List(_)
+            | Self::Rotate { .. }
+            | Self::Disable(_)
+            | Self::Enable(_)
+            | Self::CancelDeletion(_)
+            | Self::Provider(_) => None,
+        }
+    }
+
+    fn only_reads(&self) -> bool {
+        match self {
+            Self::List(_) => true,
+            Self::Provider(provider) => provider.only_shows(),
+            Self::Rotate { .. }
+            | Self::Disable(_)
+            | Self::Enable(_)
+            | Self::ScheduleDeletion { .. }
+            | Self::CancelDeletion(_)
+            | Self::Shred { .. } => false,
         }
     }
 }
 
 pub(crate) async fn run(verb: KeyVerb, session: &Session<'_>) -> Result<Exit, Failure> {
-    let reads = matches!(verb, KeyVerb::List(_));
-    let now = if reads { moment::checking(session.global.now) } else { moment::changing(session.global.now)? };
-    if let KeyVerb::ScheduleDeletion { named, confirm, .. } = &verb
-        && *confirm != named.tenant
-    {
+    let given = session.global.now;
+    let now = if verb.only_reads() { moment::checking(given) } else { moment::changing(given)? };
+    if verb.confirmation().is_some_and(|typed| typed != verb.tenant()) {
         return Err(Failure::misuse("confirm_mismatch", "the confirmation is not the tenant's id"));
     }
     let deployment = home::open(session.global).await?;
@@ -88,6 +149,7 @@ pub(crate) async fn run(verb: KeyVerb, session: &Session<'_>) -> Result<Exit, Fa
 async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Result<(Value, String), Failure> {
     // Keys are looked at, and locked, in every state of the tenant.
     let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
+    verb.access().reach(deployment, &tenant, now).await?;
     let actor = operator();
     let id = tenant.id();
     Ok(match verb {
@@ -96,8 +158,7 @@ async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Resul
             (object(&keys), text(&keys))
         }
         KeyVerb::Rotate { purpose, .. } => {
-            let purpose = Purpose::new(purpose.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
-            let rotation = tenant.rotate_key(&purpose, &actor, now).await?;
+            let rotation = tenant.rotate_key(&named_purpose(purpose)?, &actor, now).await?;
             let (version, previous) = (rotation.version, rotation.previous);
             let answer = json!({"tenant": id, "version": version, "previous": previous});
             (answer, format!("version {version} is active; version {previous} still opens"))
@@ -120,7 +181,18 @@ async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Resul
             let text = format!("the key of `{id}` stays; `qsec key enable {id}` opens it again");
             (json!({"tenant": id, "state": "disabled"}), text)
         }
+        KeyVerb::Shred { purpose, version, .. } => {
+            let shredded = tenant.shred_key(&named_purpose(purpose)?, *version, &actor, now).await?;
+            let remains: Vec<String> = shredded.remains.iter().map(ToString::to_string).collect();
+            let answer = json!({"tenant": id, "version": version, "state": "destroyed", "remains": remains});
+            (answer, format!("version {version} is destroyed; what remains: {}", remains.join(", ")))
+        }
+        KeyVerb::Provider(provider) => provider.done(&tenant, now).await?,
     })
+}
+
+fn named_purpose(purpose: &str) -> Result<Purpose, Failure> {
+    Purpose::new(purpose).map_err(|error| Failure::usage(error.to_string()))
 }
 
 fn object(keys: &KeyringDescription) -> Value {
@@ -147,7 +219,16 @@ fn object(keys: &KeyringDescription) -> Value {
     json!({
         "tenant": keys.tenant.as_str(), "state": keys.state.name(), "by": keys.by.iter().map(|by| by.name()).collect::<Vec<_>>(),
         "provider": keys.provider, "key_ids": keys.key_ids.iter().map(KeyId::as_str).collect::<Vec<_>>(),
-        "versions": versions, "migration": null,
+        "versions": versions, "migration": keys.migration.as_ref().map(migration_object),
+    })
+}
+
+fn migration_object(moving: &Migration) -> Value {
+    json!({
+        "state": moving.state.name(), "provider": moving.provider,
+        "key_ids": moving.key_ids.iter().map(KeyId::as_str).collect::<Vec<_>>(),
+        "versions": moving.versions, "versions_rewrapped": moving.versions_rewrapped, "kms_calls": moving.kms_calls,
+        "keep_old_until": moving.keep_old_until.map(moment::rfc3339),
     })
 }
 

@@ -29,6 +29,8 @@ fn before(verb: &str) -> &'static str {
         "tenant enable-users" => "qsec tenant disable-users acme",
         "tenant reactivate" => "qsec tenant deactivate acme --confirm 'Acme Ltd'",
         "key enable" => "qsec key disable acme",
+        "reencrypt" => "printf hello | qsec seal --tenant acme --out o; echo o > objects.txt; qsec key rotate acme",
+        "key shred" => "qsec key rotate acme",
         "key cancel-deletion" => "qsec key schedule-deletion acme --days 7 --confirm acme",
         "open" | "inspect" => {
             "(umask 077; head -c 32 /dev/urandom | base64 > k); printf hello | qsec seal --raw-key k --context row=17 --out hello.sealed"

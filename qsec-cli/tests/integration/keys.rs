@@ -117,3 +117,76 @@ fn text_names_the_version_and_no_secret() {
         assert!(text.text().contains(word), "{}", text.text());
     }
 }
+
+#[test]
+fn rewrapping_touches_no_record_and_the_last_key_stays() {
+    let room = acme_with_sealed();
+    let before = room.read("sealed");
+    let done = room.json(&["rewrap", "--tenant", "acme"]).is(0);
+    assert_eq!(
+        done.text(),
+        "{\"tenant\":\"acme\",\"versions_rewrapped\":1,\"kms_calls\":3,\"records_rewritten\":0,\"state\":\"done\"}\n"
+    );
+    assert_eq!((room.run(&OPEN).is(0).stdout, room.read("sealed")), (b"hello".to_vec(), before));
+    let only = room.json(&["key", "list", "acme"]).is(0).answer()["key_ids"][0].as_str().unwrap().to_owned();
+    room.json(&["rewrap", "--tenant", "acme", "--remove-key-id", &only]).fails(1, "conflict");
+    room.json(&["rewrap", "--tenant", "acme", "--remove-key-id", "local:none"]).fails(2, "usage");
+    room.json(&["rewrap", "--tenant", "acme", "--add-key-id", ""]).fails(2, "usage");
+    room.json(&["rewrap", "--tenant", "nobody"]).fails(1, "tenant_not_found");
+    room.json(&["--now", "1700000000", "rewrap", "--tenant", "acme"]).fails(2, "usage");
+    room.json(&["key", "disable", "acme"]).is(0);
+    room.json(&["rewrap", "--tenant", "acme"]).fails(1, "key_disabled");
+    room.json(&["key", "enable", "acme"]).is(0);
+    room.json(&["tenant", "deactivate", "acme", "--confirm", "Acme Ltd"]).is(0);
+    room.json(&["rewrap", "--tenant", "acme"]).fails(1, "tenant_inactive");
+}
+
+#[test]
+fn shredding_is_confirmed_and_destroys_a_retired_version_for_good() {
+    let room = acme_with_sealed();
+    let shred = |version, confirm| room.json(&["key", "shred", "acme", "--version", version, "--confirm", confirm]);
+    shred("1", "globex").fails(2, "confirm_mismatch");
+    room.json(&["key", "shred", "acme", "--version", "1"]).fails(2, "usage");
+    shred("1", "acme").fails(1, "conflict");
+    shred("9", "acme").fails(1, "key_version_not_found");
+    assert_eq!(room.run(&OPEN).is(0).stdout, b"hello");
+    room.json(&["key", "rotate", "acme"]).is(0);
+    let answer = shred("1", "acme").is(0).answer();
+    assert_eq!(
+        (&answer["tenant"], &answer["version"], &answer["state"]),
+        (&json!("acme"), &json!(1), &json!("destroyed"))
+    );
+    assert!(answer["remains"][0].as_str().unwrap().starts_with("backups older than "), "{answer}");
+    room.json(&OPEN).fails(1, "key_destroyed");
+    let versions = room.json(&["key", "list", "acme"]).is(0).answer()["versions"].clone();
+    assert_eq!((&versions[0]["state"], &versions[0]["wrappings"]), (&json!("destroyed"), &json!([])));
+    let log = room.run(&["audit", "tail", "--tenant", "acme", "--type", "key.destroyed"]).is(0);
+    // Two that were refused, and the one that was done.
+    assert_eq!(log.text().lines().count(), 3, "{}", log.text());
+    assert_eq!(log.text().matches("\"outcome\":\"success\"").count(), 1, "{}", log.text());
+}
+
+#[test]
+fn provider_is_shown_and_moving_to_where_the_keys_are_is_done_at_once() {
+    let room = acme_with_sealed();
+    let shown = room.json(&["key", "provider", "acme"]).is(0).answer();
+    let members: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    assert_eq!(members, ["tenant", "state", "by", "provider", "key_ids", "migration"]);
+    assert_eq!((&shown["provider"], &shown["migration"]), (&json!("internal"), &Value::Null));
+    assert!(room.run(&["key", "provider", "acme"]).is(0).text().contains("internal"));
+    let moved = room.json(&["key", "provider", "acme", "--to", "internal"]).is(0).answer();
+    let members: Vec<&String> = moved.as_object().unwrap().keys().collect();
+    assert_eq!(
+        members,
+        ["tenant", "provider", "state", "versions_rewrapped", "kms_calls", "records_rewritten", "took_ms"]
+    );
+    assert_eq!((&moved["state"], &moved["versions_rewrapped"]), (&json!("done"), &json!(0)));
+    assert_eq!(room.json(&["key", "provider", "acme"]).is(0).answer(), shown);
+    room.json(&["key", "provider", "acme", "--abort"]).fails(1, "conflict");
+    room.json(&["key", "provider", "acme", "--abort", "--to", "internal"]).fails(2, "usage");
+    room.json(&["key", "provider", "acme", "--to", "nowhere"]).fails(2, "usage");
+    room.json(&["key", "provider", "acme", "--to", "internal", "--keep-old", "31"]).fails(2, "usage");
+    room.json(&["key", "provider", "acme", "--keep-old", "3"]).fails(2, "usage");
+    room.json(&["--now", "1700000000", "key", "provider", "acme", "--to", "internal"]).fails(2, "usage");
+    assert_eq!(room.run(&OPEN).is(0).stdout, b"hello");
+}

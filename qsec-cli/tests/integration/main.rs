@@ -2,13 +2,16 @@
 
 mod audit;
 mod contract;
+mod customer_keys;
 mod deployments;
 mod examples;
 mod hostile;
 mod identity;
 mod keys;
+mod messages;
 mod policies;
 mod reduce;
+mod reencryption;
 mod sealing;
 mod streams;
 mod support;

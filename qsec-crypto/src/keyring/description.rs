@@ -115,14 +115,6 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>, warnings: Vec<KeyWarning
     let by_kms = kms.iter().filter_map(|answer| state_of(answer.state)).max();
     let by_tenant = binding.state.stopped();
     let by = [(by_tenant, StoppedBy::Tenant), (by_kms, StoppedBy::Kms)];
-    let versions = records.versions.values().map(|version| VersionDescription {
-        purpose: version.purpose.clone(),
-        version: version.version,
-        state: version.state,
-        created: version.created,
-        wrappings: version.wrappings.iter().map(wrapping).collect(),
-        missing: missing(version, binding),
-    });
     KeyringDescription {
         tenant: binding.tenant.clone(),
         state: match by_tenant.max(by_kms) {
@@ -141,8 +133,20 @@ fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>, warnings: Vec<KeyWarning
         migration: Migration::of(records),
         policy: binding.policy(),
         warnings,
-        versions: versions.collect(),
+        versions: describe_versions(records),
     }
+}
+
+pub(super) fn describe_versions(records: &Snapshot) -> Vec<VersionDescription> {
+    let described = records.versions.values().map(|version| VersionDescription {
+        purpose: version.purpose.clone(),
+        version: version.version,
+        state: version.state,
+        created: version.created,
+        wrappings: version.wrappings.iter().map(wrapping).collect(),
+        missing: missing(version, &records.binding),
+    });
+    described.collect()
 }
 
 fn missing(version: &VersionRecord, binding: &Binding) -> Vec<KeyId> {

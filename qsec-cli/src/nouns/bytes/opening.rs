@@ -3,50 +3,122 @@
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 
-use qsec::crypto::{Context, OpenError, TenantKey, inspect};
-use serde_json::json;
+use qsec::crypto::esdk::{Content, EsdkOpener, MessageHeader, UnopenedMessage};
+use qsec::crypto::{Context, OpenError, Opener, TenantKey, inspect};
 
 use super::compact::{self, is_compact};
+use super::key::InHand;
 use super::range::ByteRange;
-use super::{BUFFER_BYTES, Format, Input, Open, Reader, is_named, progress};
+use super::{BUFFER_BYTES, Format, Input, Open, Reader, is_named, named, progress};
 use crate::Exit;
 use crate::failure::Failure;
 use crate::files::{self, Existing, Sink};
 use crate::nouns::Session;
 
-/// The longest header by which a key is chosen.
+/// The native header, by which a key is chosen.
 const HEADER_BYTES: u64 = 6;
+/// How messages of the AWS Encryption SDK begin: the second version of their format.
+const MESSAGE_VERSION: u8 = 2;
 
 pub(crate) async fn run(open: Open, session: &Session<'_>) -> Result<Exit, Failure> {
     let now = open.binding.key.now(session)?;
     let context = open.binding.context()?;
+    open.format.map_or(Ok(()), |format| open.binding.key.fits(format))?;
     let mut input = Input::open(open.r#in.as_deref())?;
-    let mut header = Vec::new();
-    let read = (&mut input.reader).take(HEADER_BYTES).read_to_end(&mut header);
-    read.map_err(|error| files::unreadable(&input.name, &error))?;
-    let insists = open.format.is_some_and(|format| (format == Format::CompactUncommitted) != is_compact(&header));
-    if insists && inspect(&header, None).is_ok() {
-        return Err(Failure::misuse("unsupported_suite", "these bytes are not of the format that `--format` names"));
-    }
+    let (header, format, suite) = recognise(&open, &mut input)?;
     let held = open.binding.key.to_open(&header, session, now).await?;
-    let job = Job { key: held.key.clone(), context, header, name: input.name.clone() };
+    let key = Arc::clone(&held.key);
+    let job = Job { key: Arc::clone(&key), context, header, name: input.name.clone() };
     let outcome = job.run(&open, input, session);
     let written = held.close(outcome, now).await?;
-    let summary = json!({
-        "format": "native", "tenant": job.key.tenant().as_str(), "purpose": job.key.purpose().as_str(),
-        "key_version": job.key.version(), "plaintext_bytes": written,
-    });
+    let mut summary = named(format, suite, &key);
+    summary.insert("plaintext_bytes".into(), written.into());
     session.output.summary(is_named(open.out.as_deref()), &summary, |_| format!("{written} bytes opened"))?;
     Ok(Exit::Yes)
 }
 
+/// Reads the header, and no more, and says of what format and suite it is. What the options do not admit is refused here.
+fn recognise(open: &Open, input: &mut Input) -> Result<(Vec<u8>, Format, &'static str), Failure> {
+    let mut header = Vec::new();
+    let read = (&mut input.reader).take(HEADER_BYTES).read_to_end(&mut header);
+    read.map_err(|error| files::unreadable(&input.name, &error))?;
+    let format = match header.first() {
+        Some(&MESSAGE_VERSION) => Format::Esdk,
+        _ if is_compact(&header) => Format::CompactUncommitted,
+        _ => Format::Native,
+    };
+    let is_sealed = format == Format::Esdk || inspect(&header, None).is_ok();
+    if is_sealed && open.format.is_some_and(|wanted| wanted != format) {
+        return Err(Failure::misuse("unsupported_suite", "these bytes are not of the format that `--format` names"));
+    }
+    if is_sealed {
+        open.binding.key.fits(format)?;
+    }
+    if format != Format::Esdk {
+        return Ok((header, format, format.suite()));
+    }
+    let message = read_header(&mut header, input)?;
+    admits(open, &message)?;
+    Ok((header, format, message.suite().name()))
+}
+
+/// The rest of a message's header, behind what was read of it already.
+fn read_header(header: &mut Vec<u8>, input: &mut Input) -> Result<MessageHeader, Failure> {
+    let begun = std::mem::take(header);
+    let mut kept = Kept { inner: begun.as_slice().chain(&mut input.reader), bytes: header };
+    let name = &input.name;
+    let message = UnopenedMessage::read(&mut kept).map_err(|error| opening_failure(error, name))?;
+    Ok(message.header().clone())
+}
+
+/// A part of a message cannot be had, and nothing of a message that only verifies as a whole can be given out early.
+fn admits(open: &Open, message: &MessageHeader) -> Result<(), Failure> {
+    if open.range.is_some() {
+        return Err(Failure::usage("`--range` is for the native format"));
+    }
+    if open.stream && (message.suite().is_signed() || message.content() == Content::OneBlock) {
+        return Err(Failure::usage("a signed message, or one block, verifies as a whole: it cannot be streamed"));
+    }
+    Ok(())
+}
+
+/// Keeps what is read through it.
+struct Kept<'a, R> {
+    inner: R,
+    bytes: &'a mut Vec<u8>,
+}
+
+impl<R: Read> Read for Kept<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.bytes.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        Ok(read)
+    }
+}
+
 /// One opening: the key, what the bytes are bound to, and the header that was read to choose the key.
 struct Job {
-    key: TenantKey,
+    key: Arc<InHand>,
     context: Context,
     header: Vec<u8>,
     name: std::path::PathBuf,
+}
+
+/// Chunks or frames, as they verify.
+enum Parts<R: Read> {
+    Native(Box<Opener<R>>),
+    Message(Box<EsdkOpener<R>>),
+}
+
+impl<R: Read> Parts<R> {
+    fn next(&mut self) -> Result<Option<&[u8]>, OpenError> {
+        match self {
+            Self::Native(opener) => opener.next_chunk(),
+            Self::Message(opener) => opener.next_frame(),
+        }
+    }
 }
 
 impl Job {
@@ -54,7 +126,7 @@ impl Job {
         let mut sink = Sink::open(open.out.as_deref(), Existing::Replace)?;
         let written = match open.range {
             None if is_compact(&self.header) => {
-                let plain = compact::open(&self.header, input, &self.key, &self.context)?;
+                let plain = compact::open(&self.header, input, self.tenant_key()?, &self.context)?;
                 sink.write_all(&plain).map_err(|error| sink.unwritable(&error))?;
                 Ok(u64::try_from(plain.len()).unwrap_or(u64::MAX))
             }
@@ -101,7 +173,8 @@ impl Job {
         let Reader::File(file) = input.reader else {
             return Err(Failure::usage("`--range` needs a file that can be read from the middle"));
         };
-        let mut opener = self.key.seekable(file, &self.context).map_err(|error| self.failure(error))?;
+        let opener = self.tenant_key()?.seekable(file, &self.context);
+        let mut opener = opener.map_err(|error| self.failure(error))?;
         let length = opener.plaintext_len().map_err(|error| self.failure(error))?;
         let (start, count) = range.within(length);
         let mut pass = |to: &mut dyn Write, on_write: &dyn Fn(&io::Error) -> Failure| {
@@ -139,9 +212,9 @@ impl Job {
     fn pour(&self, sealed: impl Read, to: &mut impl Outlet) -> Result<u64, Stopped> {
         let stopped = |prefix_bytes, failure| Stopped { prefix_bytes, failure };
         let mut written = 0_u64;
-        let mut opener = self.key.opener(sealed, &self.context).map_err(|error| stopped(0, self.failure(error)))?;
+        let mut parts = self.parts(sealed).map_err(|error| stopped(0, self.failure(error)))?;
         loop {
-            let chunk = match opener.next_chunk() {
+            let chunk = match parts.next() {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(error) => return Err(stopped(written, self.failure(error))),
@@ -155,11 +228,32 @@ impl Job {
         Ok(written)
     }
 
-    fn failure(&self, error: OpenError) -> Failure {
-        match error {
-            OpenError::Read(error) => files::unreadable(&self.name, &error),
-            other @ (OpenError::NotOpened | _) => other.into(),
+    fn parts<R: Read>(&self, sealed: R) -> Result<Parts<R>, OpenError> {
+        let is_message = self.header.first() == Some(&MESSAGE_VERSION);
+        Ok(match &*self.key {
+            InHand::RawAes(keys) => Parts::Message(Box::new(keys.opener(sealed, &self.context)?)),
+            InHand::Tenant(key) if is_message => Parts::Message(Box::new(key.esdk_opener(sealed, &self.context)?)),
+            InHand::Tenant(key) => Parts::Native(Box::new(key.opener(sealed, &self.context)?)),
+        })
+    }
+
+    /// For what only native bytes can do; the options were held against the header before.
+    fn tenant_key(&self) -> Result<&TenantKey, Failure> {
+        match &*self.key {
+            InHand::Tenant(key) => Ok(key),
+            InHand::RawAes(_) => Err(Failure::usage("the native formats take `--raw-key`, or a tenant")),
         }
+    }
+
+    fn failure(&self, error: OpenError) -> Failure {
+        opening_failure(error, &self.name)
+    }
+}
+
+fn opening_failure(error: OpenError, name: &Path) -> Failure {
+    match error {
+        OpenError::Read(error) => files::unreadable(name, &error),
+        other @ (OpenError::NotOpened | _) => other.into(),
     }
 }
 
