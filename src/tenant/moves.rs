@@ -236,7 +236,8 @@ impl Tenant {
             let behind = next.state < MigrationState::Switched;
             Ok((next, behind))
         };
-        let (next, behind) = self.carry_out(switched.clone(), now, switch).await?;
+        // On the heap: a step of a move carries much, and most calls never come here.
+        let (next, behind) = Box::pin(self.carry_out(switched.clone(), now, switch)).await?;
         if behind {
             let event = switched.failed("conflict").tenant(self.room.audit_id.clone());
             self.deployment.inner.recorder.durable(event, now).await?;
