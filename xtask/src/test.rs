@@ -19,7 +19,7 @@ const EVERYTHING: [&str; 3] = ["--workspace", "--all-features", "--locked"];
 const EXAMPLES: [&str; 3] = ["tenant_platform", "tenant_platform", "seal_files"];
 
 /// Packages whose trees must not unify with ours, each with a lock of its own, and what is asked of them.
-const OWN_WORKSPACES: [(&str, Asked); 1] = [("tests/cedar", Asked::Tests)];
+const OWN_WORKSPACES: [(&str, Asked); 2] = [("tests/cedar", Asked::Tests), ("qsec-datafusion", Asked::Tests)];
 
 /// What is asked of a workspace of its own.
 #[derive(Clone, Copy)]
@@ -49,6 +49,8 @@ pub(crate) fn all(workspace: &Workspace) -> ExitCode {
     let exports = session.exports.clone();
     report.step("invariants", || tests(workspace, &["--test", "invariants"], &exports));
     report.step("tests", || tests(workspace, &["--lib", "--bins", "--tests", "--examples"], &exports));
+    // With every feature on, AWS-LC seals: what is shipped by default is ring.
+    report.step("tests: default back end", || default_back_end(workspace));
     report.step("documentation tests", || tests(workspace, &["--doc"], &exports));
     report.step("testbed: down", || Ok(Outcome::Passed(format!("stopped {}", session.down()?))));
 
@@ -158,6 +160,12 @@ fn count(counts: &str, word: &str) -> u64 {
     let words: Vec<&str> = counts.split([' ', ';']).collect();
     let before = words.iter().position(|each| *each == word).and_then(|position| position.checked_sub(1));
     before.and_then(|position| words.get(position)).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+fn default_back_end(workspace: &Workspace) -> Result<Outcome> {
+    let mut test = command::cargo(workspace);
+    test.args(["test", "-p", "qsec-crypto", "--features", "esdk", "--locked", "--lib", "--test", "integration"]);
+    run_tests(test.args(["--", "--show-output"]))
 }
 
 fn own_workspace(workspace: &Workspace, folder: &str, asked: Asked) -> Result<Outcome> {
