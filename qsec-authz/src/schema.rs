@@ -1,5 +1,7 @@
 //! The policy file as a JSON Schema, for editors and for whoever writes policies by program.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use crate::action::Action;
@@ -19,8 +21,22 @@ impl Policy {
     /// assert!(schema.contains("https://json-schema.org/draft/2020-12/schema"));
     /// ```
     pub fn json_schema() -> String {
-        let text = serde_json::to_string_pretty(&schema()).unwrap_or_default();
+        let text = serde_json::to_string_pretty(&sorted(schema())).unwrap_or_default();
         format!("{text}\n")
+    }
+}
+
+/// The same with all keys in order: whether a map keeps the order in which it was filled is a feature of serde_json, which any
+/// crate of a build can switch on.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let members: BTreeMap<String, Value> =
+                members.into_iter().map(|(name, value)| (name, sorted(value))).collect();
+            Value::Object(members.into_iter().collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(sorted).collect()),
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,
     }
 }
 

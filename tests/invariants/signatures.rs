@@ -20,7 +20,8 @@ struct Foreign {
 }
 
 const TLS: &[&str] = &["qsec-pki/src/tls.rs", "qsec-pki/src/tls/"];
-const ARROW: &[&str] = &["qsec-authz/src/section/arrow.rs", "qsec-authz/src/section/arrow/"];
+const ARROW: &[&str] =
+    &["qsec-authz/src/section/arrow.rs", "qsec-authz/src/section/arrow/", "qsec-authz/src/visibility/arrow.rs"];
 const HTTP: &[&str] = &["src/http.rs", "src/http/"];
 
 const FOREIGN: &[Foreign] = &[

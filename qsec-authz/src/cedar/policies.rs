@@ -209,15 +209,15 @@ mod tests {
     #[test]
     fn a_reader_finds_one_policy_for_a_role_and_a_kind() {
         let mut text = String::new();
-        grants(&mut text, Holder::Role(TenantRole::DataAdmin));
-        assert_eq!(
-            text,
-            "permit (principal, action in [qsec::Action::\"read\", qsec::Action::\"update\", qsec::Action::\"delete\", \
-             qsec::Action::\"change_owner\", qsec::Action::\"manage_members\"], resource)\nwhen {\n    \
-             principal in qsec::TenantRole::\"DataAdmin\" &&\n    resource.type == \"Space\" &&\n    \
-             [\"data\"].contains(resource.place) &&\n    \
-             (if context has scopes then context.scopes.containsAny([\"admin_classic\", \"admin.spaces\"]) else true)\n};\n"
-        );
+        grants(&mut text, Holder::Role(TenantRole::AuditAdmin));
+        let reads = |kind: &str| {
+            format!(
+                "permit (principal, action in [qsec::Action::\"read\"], resource)\nwhen {{\n    \
+                 principal in qsec::TenantRole::\"AuditAdmin\" &&\n    resource.type == \"{kind}\" &&\n    \
+                 (if context has scopes then context.scopes.containsAny([\"admin_classic\"]) else true)\n}};\n"
+            )
+        };
+        assert_eq!(text, reads("AuditEvent") + &reads("Conversation"));
     }
 
     /// A role that the list leaves out would lock its holders out of a tenant that lets administrators in.

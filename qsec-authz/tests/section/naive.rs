@@ -194,53 +194,50 @@ fn join(tables: &Tables, rows: &[Row]) -> Vec<Row> {
     let mut joined = rows.to_vec();
     for (header, mapping) in tables.iter().filter(|(header, _)| !is_authorization(header)) {
         let shared: Vec<String> = header.iter().filter(|name| known.contains(*name)).cloned().collect();
-        for key in &shared {
-            joined = joined.into_iter().flat_map(|row| expand(row, key, tables)).collect();
-        }
         joined = joined.iter().flat_map(|row| join_row(row, header, mapping, &shared)).collect();
         known.extend(header.iter().cloned());
     }
     joined
 }
 
-/// One row for each value that `*` stands for, beside the row itself.
-fn expand(row: Row, key: &str, tables: &Tables) -> Vec<Row> {
-    let mut rows = vec![row];
-    if rows[0].get(key).cloned().flatten().as_deref() == Some("*") {
-        for value in listed(tables, key) {
-            let mut one = rows[0].clone();
-            one.insert(key.to_owned(), Some(value));
-            rows.push(one);
-        }
-    }
-    rows
+/// Where a row keeps what its `*` was joined to: no column is called so. The column itself stays what it was.
+fn joined_to(key: &str) -> String {
+    format!("joined to {key}")
 }
 
+/// A `*` matches every key of the mapping. Joined to the row of one of them, it is that one for later tables.
 fn join_row(row: &Row, header: &[String], mapping: &[Vec<String>], shared: &[String]) -> Vec<Row> {
-    let own = |key: &String| row.get(key).cloned().unwrap_or(Some(String::new()));
-    let extended = |value: &dyn Fn(usize) -> Option<String>| {
+    let own = |key: &String| {
+        let cell = row.get(&joined_to(key)).or_else(|| row.get(key));
+        cell.cloned().unwrap_or(Some(String::new()))
+    };
+    let extended = |mapped: Option<&Vec<String>>, value: &dyn Fn(usize) -> Option<String>| {
         let mut row = row.clone();
+        for (column, name) in header.iter().enumerate().filter(|(_, name)| shared.contains(name)) {
+            if let (Some(mapped), Some("*")) = (mapped, own(name).as_deref()) {
+                row.insert(joined_to(name), Some(mapped[column].clone()));
+            }
+        }
         for (column, name) in header.iter().enumerate().filter(|(_, name)| !shared.contains(name)) {
             row.insert(name.clone(), value(column));
         }
         row
     };
     if shared.iter().all(|key| own(key).as_deref() == Some("")) {
-        return vec![extended(&|_| Some(String::new()))];
+        return vec![extended(None, &|_| Some(String::new()))];
     }
     let matches = |mapped: &&Vec<String>| {
         header.iter().zip(mapped.iter()).filter(|(name, _)| shared.contains(name)).all(|(name, key)| {
             let own = own(name).unwrap_or_default();
-            !own.is_empty() && !key.is_empty() && (own == *key || key == "*")
+            !own.is_empty() && !key.is_empty() && (own == "*" || own == *key || key == "*")
         })
     };
     let rows: Vec<Row> = mapping
         .iter()
         .filter(matches)
-        .map(|mapped| extended(&|column| Some(mapped[column].clone()).filter(|cell| !cell.is_empty())))
+        .map(|mapped| extended(Some(mapped), &|column| Some(mapped[column].clone()).filter(|cell| !cell.is_empty())))
         .collect();
-    // A row that `*` was expanded to and that maps to nothing has no value, as the row of an own key has.
-    if rows.is_empty() { vec![extended(&|_| None)] } else { rows }
+    if rows.is_empty() { vec![extended(None, &|_| None)] } else { rows }
 }
 
 fn glob(pattern: &str, name: &str) -> bool {
