@@ -127,7 +127,11 @@ impl Factory for Owner {
     fn recorded_pairs(&self) -> Option<Vec<(String, String)>> {
         let asked = self.proxy.last()?;
         let pairs = asked.body["EncryptionContext"].as_object()?;
-        Some(pairs.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect())
+        let pairs = pairs.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()));
+        // The members of a JSON object have no order.
+        let mut pairs: Vec<(String, String)> = pairs.collect();
+        pairs.sort();
+        Some(pairs)
     }
 
     fn unwrap_pairs<'a>(
