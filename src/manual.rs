@@ -1,7 +1,15 @@
 //! The manual: what to know before linking this into a service, and how common things are done.
 //!
-//! # Who is kept out, and by what
-//! `SECURITY.md` of the repository lists every boundary, who stands outside, what is promised and what is not.
+//! | question | where |
+//! |---|---|
+//! | How does a customer bring a key of their own, and what is that worth? | [`bring_your_own_key`] |
+//! | What happens when a key is disabled, and who can open it again? | [`key_disabled`] |
+//! | How do a tenant's keys move to another KMS, and must records be sealed again? | [`change_provider`] |
+//! | Which losses are survived, and by what that was done beforehand? | [`disaster_recovery`] |
+//! | Who is kept out, and by what? | `SECURITY.md` of the repository: every boundary, what is promised and what is not |
+//! | Which format are sealed bytes, and how large may they be? | [`crate::crypto::manual`] |
+//! | How is a tenant modelled in roles, spaces, rules and access tables? | [`crate::authz::manual`] |
+//! | Which defaults are there, and why? | below, as is what is short enough for a paragraph |
 //!
 //! # Defaults, and why
 //! | default | value | why |
@@ -18,10 +26,6 @@
 //! The error of [`crate::Tenant::decide`] says which layer refused and what was missing, in words. The same is in the
 //! tenant's audit tree as `decision.denied`: `qsec audit tail --tenant acme --type decision.` shows it.
 //!
-//! # A customer disables their key
-//! New seals and opens are refused at once with `key_disabled`, and the error says by whom it was locked. Nothing is
-//! lost: enabled again, everything opens. The log goes on, for its own keys are not the tenant's.
-//!
 //! # Switching a tenant off
 //! [`crate::Deployment::deactivate`] asks for the tenant's name, records the event, and from then on every surface
 //! refuses: tokens, decisions, data, keys. [`crate::Deployment::reactivate`] brings everything back but sessions and
@@ -35,3 +39,15 @@
 //!
 //! # Moving a deployment
 //! Stop it and move the folder. Nothing in it names its own path.
+
+#[doc = include_str!("manual/bring_your_own_key.md")]
+pub mod bring_your_own_key {}
+
+#[doc = include_str!("manual/key_disabled.md")]
+pub mod key_disabled {}
+
+#[doc = include_str!("manual/change_provider.md")]
+pub mod change_provider {}
+
+#[doc = include_str!("manual/disaster_recovery.md")]
+pub mod disaster_recovery {}

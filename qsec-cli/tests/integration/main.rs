@@ -1,6 +1,7 @@
 //! The program as its users see it: started, fed, and judged by what it prints, writes and exits with.
 
 mod audit;
+mod chapters;
 mod contract;
 mod customer_keys;
 mod deployments;
