@@ -14,6 +14,17 @@ impl Display for Unexpected {
 
 impl std::error::Error for Unexpected {}
 
+/// A refusal with a stable name.
+pub(crate) trait Coded: Display {
+    fn code(&self) -> &str;
+}
+
+impl Coded for qsec::Error {
+    fn code(&self) -> &str {
+        self.code()
+    }
+}
+
 /// Counts chapters and answers.
 #[derive(Debug, Default)]
 pub(crate) struct Story {
@@ -46,7 +57,7 @@ impl Story {
     }
 
     /// Something that must be refused, with this code and no other.
-    pub(crate) fn no<T>(&mut self, asked: &str, answer: Result<T, qsec::Error>, code: &str) -> Result<(), Unexpected> {
+    pub(crate) fn no<T>(&mut self, asked: &str, answer: Result<T, impl Coded>, code: &str) -> Result<(), Unexpected> {
         match answer {
             Err(error) if error.code() == code => {
                 self.refused += 1;

@@ -16,7 +16,7 @@ use crate::{command, msrv, tools};
 const EVERYTHING: [&str; 3] = ["--workspace", "--all-features", "--locked"];
 
 /// The programs that a reader runs first. The first one twice, for its second run finds what the first one left.
-const EXAMPLES: [&str; 3] = ["tenant_platform", "tenant_platform", "seal_files"];
+const EXAMPLES: [&str; 4] = ["tenant_platform", "tenant_platform", "seal_files", "section_access"];
 
 /// Packages whose trees must not unify with ours, each with a lock of its own, and what is asked of them.
 const OWN_WORKSPACES: [(&str, Asked); 2] = [("tests/cedar", Asked::Tests), ("qsec-datafusion", Asked::Tests)];
