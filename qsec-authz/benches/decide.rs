@@ -14,7 +14,7 @@ const USERS: usize = 10_000;
 const SPACES: usize = 1_000;
 const RESOURCES: usize = 5_000;
 
-fn large() -> Policy {
+fn large() -> Value {
     let mut users = Map::new();
     for user in 0..USERS {
         let group = format!("group-{}", user % 100);
@@ -35,7 +35,11 @@ fn large() -> Policy {
         resources.insert(format!("app-{resource}"), json!({"type": "App", "owner": owner, "space": space}));
     }
     let tenant = json!({"users": users, "spaces": spaces, "resources": resources});
-    Policy::parse(&json!({"version": 1, "tenants": {"acme": tenant}}).to_string()).expect("policy")
+    json!({"version": 1, "tenants": {"acme": tenant}})
+}
+
+fn parse(policy: &Value) -> Policy {
+    Policy::parse(&policy.to_string()).expect("policy")
 }
 
 fn small() -> Snapshot {
@@ -46,7 +50,7 @@ fn small() -> Snapshot {
 }
 
 fn decisions(criterion: &mut Criterion) {
-    let policy = large();
+    let policy = parse(&large());
     let snapshot = policy.compile().expect("compiles");
     let user = Subject::user("user-9901");
     let read = Request::new("acme", &user, Action::Read, ResourceRef::id("app-1"));
@@ -82,7 +86,7 @@ fn decisions(criterion: &mut Criterion) {
 }
 
 fn lists(criterion: &mut Criterion) {
-    let policy = large();
+    let policy = parse(&large());
     let snapshot = policy.compile().expect("compiles");
     let apps = Request::new("acme", &Subject::user("user-9901"), Action::Read, ResourceRef::id("")).on_any("App");
     assert_eq!(snapshot.filter(&apps).len(), 50);
@@ -93,6 +97,11 @@ fn lists(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("policy");
     group.sample_size(20);
     group.bench_function("compile_10000_users", |bencher| bencher.iter(|| policy.compile()));
+    // One user gets one role more: the new snapshot from the old one.
+    let mut assigned = large();
+    assigned["tenants"]["acme"]["users"]["user-9901"]["roles"] = json!(["PrivateAnalyticsContentCreator", "Developer"]);
+    let assigned = parse(&assigned);
+    group.bench_function("assign_10000_users", |bencher| bencher.iter(|| snapshot.with(&policy, black_box(&assigned))));
     group.bench_function("parse_10000_users", |bencher| bencher.iter(|| Policy::parse(black_box(&text))));
     group.finish();
 }

@@ -171,9 +171,9 @@ impl Allowed {
         match self.request.resource() {
             ResourceRef::Inline(resource) => resource.type_name(),
             ResourceRef::Id(_) | ResourceRef::Any(_) => {
-                let class = self.thing.and_then(|thing| at(&self.tenant.things, thing)).map(|thing| thing.class);
-                let class = class.and_then(|class| at(&self.tenant.classes, class));
-                class.and_then(|class| at(&self.tenant.type_names, class.type_name)).map_or("", |name| name)
+                let class = self.thing.and_then(|thing| at(&self.tenant.things.placed, thing)).map(|thing| thing.class);
+                let class = class.and_then(|class| at(&self.tenant.things.classes, class));
+                class.and_then(|class| at(&self.tenant.things.type_names, class.type_name)).map_or("", |name| name)
             }
         }
     }
@@ -391,7 +391,7 @@ impl Denied {
         let helps = tenant.model == Model::Cloud && self.subject().user_id().is_some();
         let cell = helps.then(|| side.cell())?;
         let roles = cell.roles.iter().map(|role| format!("role:{}", role.name()));
-        let here = at(&tenant.things, side.space).map_or(Set::EMPTY, |_| cell.space_roles);
+        let here = at(&tenant.things.placed, side.space).map_or(Set::EMPTY, |_| cell.space_roles);
         let members = here.without(Set::of(&[SpaceRole::Owner]));
         Some(roles.chain(in_space(tenant, side.space, members).collect::<Vec<_>>()))
     }

@@ -153,6 +153,7 @@ mod lint;
 mod live;
 pub mod management;
 pub mod manual;
+mod pages;
 mod policy;
 mod request;
 mod resource;

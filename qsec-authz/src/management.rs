@@ -12,7 +12,7 @@
 //! 2. **Does it give anybody more than the actor holds?** See below.
 //!
 //! A plan reads the policy with the change once more as a whole, so that what is stored can always be read: it takes as long as
-//! reading and compiling the tenant does.
+//! reading the tenant does. Compiled is only what changed ([`crate::Snapshot::with`]).
 //!
 //! # Nobody grants more than they hold
 //!
@@ -310,7 +310,10 @@ impl Register {
             }
         }
         let version = self.version().checked_add(1).ok_or_else(|| ManageError::refused("there is no next version"))?;
-        Self::from_stored(&self.tenant, StoredPolicy { version, entries })
+        let stored = StoredPolicy { version, entries };
+        let policy = Policy::from_stored(&self.tenant, &stored)?;
+        let snapshot = self.snapshot.with(&self.policy, &policy);
+        Ok(Self { tenant: self.tenant.clone(), stored, policy, snapshot })
     }
 }
 

@@ -60,19 +60,19 @@ impl Visible {
         let principal = Principal::new(tenant, request.subject());
         let (Ok(()), Ok(target)) = (tenant.admit(&principal), tenant.target(request)) else { return Self::nothing() };
         let mut rules = None;
-        let memberships = principal.spaces(tenant.things.len());
+        let memberships = principal.spaces(tenant.things.spaces);
         let mut outside = Outside(vec![None; Outside::SIZE]);
-        let mut classes = vec![Judged::default(); tenant.classes.len()];
+        let mut classes = vec![Judged::default(); tenant.things.classes.len()];
         if let ResourceRef::Any(Some(type_name)) = request.resource() {
             exclude_other_types(tenant, type_name, &mut classes);
         }
         let mut things = Vec::new();
-        for (position, thing) in (0_u32..).zip(&tenant.things) {
+        for (position, thing) in (0_u32..).zip(&*tenant.things.placed) {
             let own = owns(&principal, thing.owner, request.action());
             let Some(judged) = classes.get_mut(usize::try_from(thing.class).unwrap_or(usize::MAX)) else { continue };
             let known = if own { &mut judged.own } else { &mut judged.other };
             let answer = known.get_or_insert_with(|| {
-                let Some(class) = at(&tenant.classes, thing.class) else { return Answer::No };
+                let Some(class) = at(&tenant.things.classes, thing.class) else { return Answer::No };
                 let resolved = Resolved { thing: Some(position), class: *class, own, target };
                 let member = at(&memberships, class.space).copied().unwrap_or_default();
                 let mut judge = || tenant.judge_class(&principal, request, resolved, &mut rules);
@@ -85,7 +85,7 @@ impl Visible {
             let granted = match answer {
                 Answer::Yes => true,
                 Answer::No => false,
-                Answer::Each => at(&tenant.classes, thing.class).is_some_and(|class| {
+                Answer::Each => at(&tenant.things.classes, thing.class).is_some_and(|class| {
                     let resolved = Resolved { thing: Some(position), class: *class, own, target };
                     tenant.weigh(&principal, request, resolved, &mut rules).is_ok()
                 }),
@@ -100,7 +100,16 @@ impl Visible {
     /// The ids, sorted.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         let tenant = self.tenant.as_deref();
-        self.things.iter().filter_map(move |thing| tenant.map(|tenant| tenant.thing_id(*thing)))
+        let spaces = tenant.and_then(|tenant| u32::try_from(tenant.things.spaces).ok()).unwrap_or_default();
+        let (spaces, resources) = self.things.split_at(self.things.partition_point(|thing| *thing < spaces));
+        let id = move |thing: &u32| tenant.map_or("", |tenant| tenant.thing_id(*thing));
+        let (mut spaces, mut resources) = (spaces.iter().map(id).peekable(), resources.iter().map(id).peekable());
+        // Each of the two is sorted.
+        std::iter::from_fn(move || match (spaces.peek(), resources.peek()) {
+            (Some(space), Some(resource)) if space > resource => resources.next(),
+            (Some(_), _) => spaces.next(),
+            (None, _) => resources.next(),
+        })
     }
 
     /// How many.
@@ -115,14 +124,15 @@ impl Visible {
 
     /// Whether this one is among them.
     pub fn contains(&self, id: &str) -> bool {
-        let number = self.tenant.as_ref().and_then(|tenant| tenant.thing_index.get(id));
+        let number = self.tenant.as_ref().and_then(|tenant| tenant.things.index.get(id));
         number.is_some_and(|number| self.things.binary_search(number).is_ok())
     }
 }
 
 fn exclude_other_types(tenant: &TenantSnapshot, type_name: &str, classes: &mut [Judged]) {
-    let wanted = tenant.type_names.iter().position(|name| **name == *type_name).and_then(|at| u32::try_from(at).ok());
-    for (judged, class) in classes.iter_mut().zip(&tenant.classes) {
+    let wanted =
+        tenant.things.type_names.iter().position(|name| **name == *type_name).and_then(|at| u32::try_from(at).ok());
+    for (judged, class) in classes.iter_mut().zip(&*tenant.things.classes) {
         if Some(class.type_name) != wanted {
             *judged = Judged { other: Some(Answer::No), own: Some(Answer::No) };
         }

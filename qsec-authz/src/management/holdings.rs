@@ -101,7 +101,7 @@ impl<'a> Holdings<'a> {
 
     /// Whether all that a role in a space grants there is held there.
     pub(super) fn has_space_role(&self, space: &str, role: SpaceRole) -> bool {
-        let Some(number) = self.compiled.thing_index.get(space) else { return false };
+        let Some(number) = self.compiled.things.index.get(space) else { return false };
         let Some(place) = self.tenant.spaces.get(space).map(|space| space.kind.place()) else { return false };
         let wanted = |cell: &Cell| cell.space_roles.has(role).then_some(Level::User);
         self.has_cells(&[place], Some(*number), wanted)

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::tenant::{NONE, at, index};
+use super::tenant::{NONE, Things, at, index};
 use crate::hash::IdMap;
 use crate::policy::{Tenant, User};
 use crate::resource::{AttributeValue, Attributes, Resource};
 
 /// Names of attributes, links and custom properties that rules use, in lower case.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Names {
     index: HashMap<Box<str>, u32>,
     list: Vec<Box<str>>,
@@ -37,7 +38,7 @@ impl Names {
 }
 
 /// Values by the number of their name.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Table<T>(Box<[(u32, Box<[T]>)]>);
 
 impl<T> Default for Table<T> {
@@ -69,55 +70,35 @@ pub(crate) struct ThingDetails {
 }
 
 /// A user.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct UserDetails {
-    pub(crate) id: Box<str>,
     pub(crate) directory: Option<Box<str>>,
     pub(crate) name: Option<Box<str>>,
     pub(crate) attributes: Table<Box<str>>,
     pub(crate) custom: Table<Box<str>>,
 }
 
-/// All of a tenant, in the order of their numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Details {
-    pub(crate) things: Vec<ThingDetails>,
-    pub(crate) users: Vec<UserDetails>,
-}
-
-impl Details {
-    pub(crate) fn new(policy: &Tenant, names: &Names, ids: &[Box<str>], numbers: &IdMap<Box<str>, u32>) -> Self {
-        let of = |id: &str| match (policy.spaces.get(id), policy.resources.get(id)) {
-            (Some(space), _) => {
-                // As a resource of the type `Space` that is not stored says it.
-                let kind = names.of("type").map(|name| (name, vec![crate::bits::Bit::name(space.kind).into()]));
-                ThingDetails {
-                    name: text(space.name.as_deref()),
-                    app: NONE,
-                    stream: NONE,
-                    attributes: Table::new(kind.into_iter()),
-                    ..ThingDetails::default()
-                }
-            }
-            (None, Some(resource)) => thing(resource, names, numbers),
-            (None, None) => ThingDetails { app: NONE, stream: NONE, ..ThingDetails::default() },
-        };
-        Self { things: ids.iter().map(|id| of(id)).collect(), users: Vec::new() }
-    }
-
-    /// Adds users by their number.
-    pub(crate) fn describe_users(&mut self, policy: &Tenant, names: &Names, users: &IdMap<Box<str>, u32>) {
-        self.users.resize_with(users.len(), UserDetails::default);
-        for (id, number) in users {
-            let slot = usize::try_from(*number).ok().and_then(|number| self.users.get_mut(number));
-            if let Some(slot) = slot {
-                *slot = user(id, policy.users.get(&**id), names);
+/// Spaces and resources of a tenant, in the order of their numbers.
+pub(crate) fn things(policy: &Tenant, names: &Names, things: &Things) -> Arc<[ThingDetails]> {
+    let of = |id: &str| match (policy.spaces.get(id), policy.resources.get(id)) {
+        (Some(space), _) => {
+            // As a resource of the type `Space` that is not stored says it.
+            let kind = names.of("type").map(|name| (name, vec![crate::bits::Bit::name(space.kind).into()]));
+            ThingDetails {
+                name: text(space.name.as_deref()),
+                app: NONE,
+                stream: NONE,
+                attributes: Table::new(kind.into_iter()),
+                ..ThingDetails::default()
             }
         }
-    }
+        (None, Some(resource)) => thing(resource, names, &things.index),
+        (None, None) => ThingDetails { app: NONE, stream: NONE, ..ThingDetails::default() },
+    };
+    things.ids.iter().map(|id| of(id)).collect()
 }
 
-fn thing(resource: &Resource, names: &Names, numbers: &IdMap<Box<str>, u32>) -> ThingDetails {
+fn thing(resource: &Resource, names: &Names, numbers: &IdMap<Arc<str>, u32>) -> ThingDetails {
     let number = |id: &str| numbers.get(id).copied().unwrap_or(NONE);
     let one = |id: Option<&String>| id.map_or(NONE, |id| number(id));
     let links = resource.links.iter().filter_map(|(name, ids)| {
@@ -133,10 +114,10 @@ fn thing(resource: &Resource, names: &Names, numbers: &IdMap<Box<str>, u32>) -> 
     }
 }
 
-fn user(id: &str, user: Option<&User>, names: &Names) -> UserDetails {
-    let Some(user) = user else { return UserDetails { id: id.into(), ..UserDetails::default() } };
+/// A user, if the policy lists it.
+pub(crate) fn user(user: Option<&User>, names: &Names) -> UserDetails {
+    let Some(user) = user else { return UserDetails::default() };
     UserDetails {
-        id: id.into(),
         directory: text(user.directory.as_deref()),
         name: text(user.name.as_deref()),
         attributes: values(&user.attributes, names),

@@ -371,7 +371,7 @@ impl<'e> Evaluation<'e> {
         match what {
             What::Stored(thing) => {
                 let class = self.tenant.stored(thing).map_or(NONE, |(_, class)| class.type_name);
-                super::tenant::at(&self.tenant.type_names, class).map_or("", |name| name)
+                super::tenant::at(&self.tenant.things.type_names, class).map_or("", |name| name)
             }
             What::Described => self.described.map_or("", |(resource, _)| resource.type_name()),
         }

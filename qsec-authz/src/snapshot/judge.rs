@@ -239,13 +239,14 @@ impl TenantSnapshot {
             let name = defect.name.map(|name| format!(".{name}")).unwrap_or_default();
             return Stop::malformed(&format!("resource.{}{name}", defect.key), defect.message);
         }
-        if let Some(id) = resource.id.as_deref().filter(|id| !resource.is_entry && self.thing_index.contains_key(*id)) {
+        if let Some(id) = resource.id.as_deref().filter(|id| !resource.is_entry && self.things.index.contains_key(*id))
+        {
             let message =
                 format!("`{id}` is in the policy: ask for it by `id` alone, stored attributes are not replaced");
             return Stop::malformed("resource.id", message);
         }
         for (key, id) in resource.references() {
-            if !self.thing_index.contains_key(id) {
+            if !self.things.index.contains_key(id) {
                 return Stop::malformed(&format!("resource.{key}"), format!("the tenant has no resource `{id}`"));
             }
         }

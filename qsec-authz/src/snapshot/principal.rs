@@ -59,7 +59,7 @@ impl<'t> Principal<'t> {
             };
         };
         let user = tenant.users.get(id).copied().unwrap_or(NONE);
-        let profile = at(&tenant.user_profiles, user);
+        let profile = tenant.user_profiles.get(user);
         let mut principal = Self {
             tenant,
             known: true,
@@ -78,7 +78,7 @@ impl<'t> Principal<'t> {
     }
 
     fn join(&mut self, group: u32) {
-        if let Some(profile) = at(&self.tenant.group_profiles, group) {
+        if let Some(profile) = self.tenant.group_profiles.get(group) {
             self.roles = self.roles.or(profile.roles);
             self.permissions = self.permissions.or(profile.permissions);
             self.groups.push(group);
@@ -103,9 +103,9 @@ impl<'t> Principal<'t> {
         self.joined().fold(own, |roles, profile| roles.or(profile.space_roles(space)))
     }
 
-    /// For each of so many things, whether it is a space of which the principal is a member.
-    pub(crate) fn spaces(&self, things: usize) -> Vec<bool> {
-        let mut member = vec![false; things];
+    /// For each of so many spaces, whether the principal is a member.
+    pub(crate) fn spaces(&self, spaces: usize) -> Vec<bool> {
+        let mut member = vec![false; spaces];
         for (space, _) in self.profiles().flat_map(|profile| &profile.memberships) {
             if let Some(slot) = usize::try_from(*space).ok().and_then(|space| member.get_mut(space)) {
                 *slot = true;
@@ -115,7 +115,7 @@ impl<'t> Principal<'t> {
     }
 
     fn joined(&self) -> impl Iterator<Item = &'t Profile> {
-        self.groups.iter().filter_map(|group| at(&self.tenant.group_profiles, group))
+        self.groups.iter().filter_map(|group| self.tenant.group_profiles.get(group))
     }
 
     fn profiles(&self) -> impl Iterator<Item = &'t Profile> {

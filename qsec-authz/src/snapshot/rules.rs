@@ -7,14 +7,16 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Deref;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::condition::{Node, Test, folded};
-use super::details::{Details, Names};
+use super::details::{Names, ThingDetails, UserDetails};
 use super::principal::Principal;
 use super::tenant::{NONE, at};
 use crate::action::Action;
 use crate::bits::Set;
 use crate::hash::{IdMap, Keyed};
+use crate::pages::Pages;
 use crate::request::Subject;
 use crate::rule::Sides;
 use crate::rule::filter::Filter;
@@ -42,7 +44,7 @@ pub(crate) enum Trait {
 }
 
 /// Guards by their text in lower case.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Guards {
     pub(super) groups: IdMap<Box<str>, u32>,
     pub(super) roles: IdMap<Box<str>, u32>,
@@ -110,29 +112,51 @@ impl Bucket {
     }
 }
 
-/// All rules of a tenant.
+/// The rules of a tenant, whoever and whatever it has.
 #[derive(Debug)]
-pub(crate) struct Rules {
+pub(crate) struct RuleSet {
     /// In the order of the policy, those of personas first.
     pub(crate) all: Vec<CompiledRule>,
     pub(super) buckets: HashMap<(u32, Action), Bucket, Keyed>,
     /// The types that filters name.
     pub(super) types: IdMap<Box<str>, u32>,
-    /// The same by the tenant's own numbers of types.
-    pub(super) stored_types: Vec<u32>,
     pub(super) guards: Guards,
-    /// The guards that users and groups of the policy satisfy, by number.
-    pub(super) user_guards: Vec<Box<[u32]>>,
-    pub(super) group_guards: Vec<Box<[u32]>>,
     pub(crate) facts: Vec<Test>,
     pub(crate) names: Names,
-    pub(crate) details: Details,
+}
+
+/// The rules of a tenant, with what they ask of its users and resources.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    pub(super) set: Arc<RuleSet>,
+    /// The types that filters name, by the tenant's own numbers of types.
+    pub(super) stored_types: Box<[u32]>,
+    /// The guards that users and groups of the policy satisfy, by number.
+    pub(super) user_guards: Pages<Box<[u32]>>,
+    pub(super) group_guards: Pages<Box<[u32]>>,
+    pub(crate) users: Pages<UserDetails>,
+    pub(crate) things: Arc<[ThingDetails]>,
+}
+
+impl RuleSet {
+    /// Whether other rules ask the same of users and resources, by the same numbers.
+    pub(super) fn asks_as(&self, other: &Self) -> bool {
+        self.names == other.names && self.guards == other.guards
+    }
+}
+
+impl Deref for Rules {
+    type Target = RuleSet;
+
+    fn deref(&self) -> &RuleSet {
+        &self.set
+    }
 }
 
 impl Rules {
     /// The guards that a requester satisfies, sorted.
     pub(crate) fn guards_of(&self, principal: &Principal<'_>, subject: &Subject) -> HeldGuards<'_> {
-        let known = at(&self.user_guards, principal.user);
+        let known = self.user_guards.get(principal.user);
         let Some(id) = subject.user_id().filter(|_| self.guards.count > 0) else { return HeldGuards::Known(&[]) };
         if let (Some(known), []) = (known, subject.token_groups()) {
             return HeldGuards::Known(known);
@@ -145,7 +169,7 @@ impl Rules {
             guards.extend(self.guards.find(Trait::Group, group));
         }
         for group in principal.token_group_numbers() {
-            guards.extend(at(&self.group_guards, group).into_iter().flatten());
+            guards.extend(self.group_guards.get(group).into_iter().flatten());
         }
         guards.sort_unstable();
         guards.dedup();

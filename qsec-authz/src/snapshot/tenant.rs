@@ -1,37 +1,51 @@
 //! A compiled tenant: ids interned, roles as bits, resources by class.
 
+use std::sync::Arc;
+
 use super::rules::Rules;
 use crate::bits::Set;
 use crate::hash::IdMap;
+use crate::pages::Pages;
 use crate::policy::{Model, TenantStatus};
 use crate::tables::{Kind, Permission, Place, SpaceRole, TenantRole};
 
 /// An index that points to nothing.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// A tenant that decides.
+/// A tenant that decides. What a change of the policy leaves as it was is shared with the one before.
 #[derive(Debug)]
 pub(crate) struct TenantSnapshot {
     pub(crate) version: u64,
     pub(crate) status: TenantStatus,
     pub(crate) model: Model,
     pub(crate) default_permissions: Set<Permission>,
-    pub(crate) custom_roles: Vec<CustomRole>,
-    /// Users that the policy names anywhere: listed, owning something, or a member of a space.
-    pub(crate) users: IdMap<Box<str>, u32>,
-    pub(crate) user_profiles: Vec<Profile>,
-    pub(crate) groups: IdMap<Box<str>, u32>,
-    pub(crate) group_profiles: Vec<Profile>,
-    /// Resources and spaces in the order of their ids.
-    pub(crate) things: Vec<Thing>,
-    pub(crate) thing_ids: Vec<Box<str>>,
-    pub(crate) thing_index: IdMap<Box<str>, u32>,
-    /// Things that are part of an app, in the order of their numbers, with the app.
-    pub(crate) apps: Vec<(u32, u32)>,
-    pub(crate) classes: Vec<Class>,
-    pub(crate) type_names: Vec<Box<str>>,
+    pub(crate) custom_roles: Arc<[CustomRole]>,
+    /// How many users and groups were named when the tenant was last compiled as a whole.
+    pub(crate) names: usize,
+    /// Users that the policy names anywhere: listed, owning something, or a member of a space; and some that it named before,
+    /// who have nothing.
+    pub(crate) users: Arc<IdMap<Arc<str>, u32>>,
+    pub(crate) user_profiles: Pages<Profile>,
+    pub(crate) groups: Arc<IdMap<Arc<str>, u32>>,
+    pub(crate) group_profiles: Pages<Profile>,
+    pub(crate) things: Things,
     /// `None` if the tenant has neither rules nor personas.
     pub(crate) rules: Option<Box<Rules>>,
+}
+
+/// All resources and spaces: cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Things {
+    /// How many are spaces of the policy: they have the first numbers.
+    pub(crate) spaces: usize,
+    /// Spaces, then resources, each in the order of their ids.
+    pub(crate) placed: Arc<[Thing]>,
+    pub(crate) ids: Arc<[Arc<str>]>,
+    pub(crate) index: Arc<IdMap<Arc<str>, u32>>,
+    /// Things that are part of an app, in the order of their numbers, with the app.
+    pub(crate) apps: Arc<[(u32, u32)]>,
+    pub(crate) classes: Arc<[Class]>,
+    pub(crate) type_names: Arc<[Box<str>]>,
 }
 
 #[derive(Debug)]
@@ -41,8 +55,10 @@ pub(crate) struct CustomRole {
 }
 
 /// What a user has, with its groups of the policy; or what a group gives.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Profile {
+    /// The id of the user, the name of the group.
+    pub(crate) name: Arc<str>,
     pub(crate) disabled: bool,
     pub(crate) roles: Set<TenantRole>,
     pub(crate) permissions: Set<Permission>,
@@ -50,8 +66,8 @@ pub(crate) struct Profile {
     /// Sorted by space, one entry a space.
     pub(crate) memberships: Vec<(u32, Set<SpaceRole>)>,
     /// Names, for explanations.
-    pub(crate) role_names: Vec<Box<str>>,
-    pub(crate) group_names: Vec<Box<str>>,
+    pub(crate) role_names: Vec<Arc<str>>,
+    pub(crate) group_names: Vec<Arc<str>>,
 }
 
 impl Profile {
@@ -94,24 +110,24 @@ pub(crate) fn at<T>(list: &[T], index: u32) -> Option<&T> {
 
 impl TenantSnapshot {
     pub(crate) fn thing(&self, id: &str) -> Option<(u32, Thing, Class)> {
-        let index = *self.thing_index.get(id)?;
+        let index = *self.things.index.get(id)?;
         let (thing, class) = self.stored(index)?;
         Some((index, thing, class))
     }
 
     /// The thing of that number.
     pub(crate) fn stored(&self, index: u32) -> Option<(Thing, Class)> {
-        let thing = *at(&self.things, index)?;
-        Some((thing, *at(&self.classes, thing.class)?))
+        let thing = *at(&self.things.placed, index)?;
+        Some((thing, *at(&self.things.classes, thing.class)?))
     }
 
     /// The app that a thing is part of.
     pub(crate) fn app_of(&self, index: u32) -> Option<u32> {
-        let found = self.apps.binary_search_by_key(&index, |(thing, _)| *thing).ok()?;
-        self.apps.get(found).map(|(_, app)| *app)
+        let found = self.things.apps.binary_search_by_key(&index, |(thing, _)| *thing).ok()?;
+        self.things.apps.get(found).map(|(_, app)| *app)
     }
 
     pub(crate) fn thing_id(&self, index: u32) -> &str {
-        at(&self.thing_ids, index).map_or("", |id| id)
+        at(&self.things.ids, index).map_or("", |id| id)
     }
 }

@@ -68,7 +68,7 @@ pub(super) enum Counting {
 
 impl<'e> Builder<'e> {
     pub(super) fn new(tenant: &'e TenantSnapshot, principal: &'e Principal<'e>, request: &'e Request) -> Self {
-        let spaces = tenant.classes.iter().filter(|class| class.kind == Kind::Space && class.space != NONE);
+        let spaces = tenant.things.classes.iter().filter(|class| class.kind == Kind::Space && class.space != NONE);
         let nowhere = Class { type_name: NONE, kind: Kind::Other, place: Place::Elsewhere, space: NONE, alone: false };
         let mut evaluation =
             tenant.rules.as_ref().map(|rules| Evaluation::new(tenant, rules, principal, request, nowhere));
@@ -104,7 +104,7 @@ impl<'e> Builder<'e> {
         let tenant = self.tenant;
         let mut names: BTreeSet<&str> =
             Kind::ALL.iter().map(|kind| kind.name()).filter(|name| !name.is_empty()).collect();
-        names.extend(tenant.type_names.iter().map(|name| &**name));
+        names.extend(tenant.things.type_names.iter().map(|name| &**name));
         names.extend(tenant.rules.iter().flat_map(|rules| rules.named_types()));
         let mut grouped: Vec<(Expression, Vec<&str>)> = Vec::new();
         for name in &names {
@@ -239,7 +239,7 @@ impl<'e> Builder<'e> {
             self.things(Column::Id, &numbers.collect::<Vec<_>>())
         };
         let stored_own = |space: &Space| {
-            let owner = at(&self.tenant.things, space.number).map_or(NONE, |thing| thing.owner);
+            let owner = at(&self.tenant.things.placed, space.number).map_or(NONE, |thing| thing.owner);
             crate::snapshot::owns(self.principal, owner, asked)
         };
         let stored = ids(&|space| granted(space.place, stored_own(space), space.number));
@@ -291,9 +291,10 @@ impl<'e> Builder<'e> {
     }
 
     fn apps(&self, wanted: &dyn Fn(&Class) -> bool) -> Expression {
-        let wanted: Vec<bool> = self.tenant.classes.iter().map(wanted).collect();
+        let wanted: Vec<bool> = self.tenant.things.classes.iter().map(wanted).collect();
         let is_wanted = |thing: &crate::snapshot::tenant::Thing| at(&wanted, thing.class).copied().unwrap_or_default();
-        let found = (0_u32..).zip(&self.tenant.things).filter(|(_, thing)| is_wanted(thing)).map(|(number, _)| number);
+        let found =
+            (0_u32..).zip(&*self.tenant.things.placed).filter(|(_, thing)| is_wanted(thing)).map(|(number, _)| number);
         self.things(Column::App, &found.collect::<Vec<_>>())
     }
 

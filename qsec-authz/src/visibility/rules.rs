@@ -233,7 +233,7 @@ impl<'e> Builder<'e> {
             return Expression::present(column);
         }
         let mut found = Vec::new();
-        for thing in 0..index(self.tenant.things.len()) {
+        for thing in 0..index(self.tenant.things.placed.len()) {
             match self.found(Origin::Thing(thing), rest, wanted) {
                 Some(true) => found.push(thing),
                 Some(false) => {}
@@ -245,7 +245,7 @@ impl<'e> Builder<'e> {
 
     /// The link leads to one of these: said by the others, if they are fewer and these too many.
     fn linked(&self, column: Column, found: &[u32]) -> Expression {
-        let count = self.tenant.things.len();
+        let count = self.tenant.things.placed.len();
         if found.len() <= MAX_IDS {
             return self.things(column, found);
         }
@@ -339,7 +339,7 @@ impl<'e> Builder<'e> {
             return Expression::Always(!wanted);
         };
         let (mut granted, mut not_denied) = (Vec::new(), Vec::new());
-        for thing in 0..index(self.tenant.things.len()) {
+        for thing in 0..index(self.tenant.things.placed.len()) {
             let Some(evaluation) = &mut self.evaluation else { return Expression::NO };
             match evaluation.privileged(thing, rest, asked, &self.asked) {
                 Ok(true) => {

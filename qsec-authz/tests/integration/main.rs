@@ -2,6 +2,7 @@
 
 mod escalation;
 mod hostile;
+mod incremental;
 mod management;
 mod matrix;
 mod naive;

@@ -1,35 +1,92 @@
 //! From rules as written to rules that are found quickly.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
+use super::people::{People, Renewed};
 use crate::hash::{IdMap, Keyed};
+use crate::pages::Pages;
 use crate::policy::Tenant;
 use crate::rule::filter::Types;
 use crate::rule::syntax::{Expression, Operand, Operator, Path as Written, Root, Segment, Sort};
 use crate::rule::{ReadRule, persona};
 use crate::snapshot::condition::{Node, OfResource, OfUser, Path, Step, Test, Texts, folded, same};
-use crate::snapshot::details::{Details, Names, UserDetails};
-use crate::snapshot::rules::{Bucket, CompiledRule, Guards, Rules, Trait};
-use crate::snapshot::tenant::{NONE, Profile, index};
+use crate::snapshot::details::{self, Names};
+use crate::snapshot::rules::{Bucket, CompiledRule, Guards, RuleSet, Rules, Trait};
+use crate::snapshot::tenant::{NONE, Profile, Things, index};
 
 /// Most texts for which a rule is listed; one that names more is for whoever asks.
 const MAX_GUARDS: usize = 1024;
 
 /// What the rest of the tenant has numbers for.
 pub(super) struct Numbers<'a> {
-    pub(super) users: &'a IdMap<Box<str>, u32>,
-    pub(super) user_profiles: &'a [Profile],
-    pub(super) group_profiles: &'a [Profile],
-    pub(super) thing_ids: &'a [Box<str>],
-    pub(super) thing_index: &'a IdMap<Box<str>, u32>,
-    pub(super) type_names: &'a [Box<str>],
+    pub(super) people: &'a People,
+    pub(super) things: &'a Things,
+}
+
+/// What was compiled before, and what of it still holds.
+pub(super) struct Previous<'a> {
+    pub(super) rules: &'a Rules,
+    pub(super) same_rules: bool,
+    pub(super) same_things: bool,
+    pub(super) renewed: &'a Renewed,
 }
 
 /// Compiles the rules of a tenant; `None` if it has neither rules nor personas.
-pub(super) fn rules(policy: &Tenant, numbers: &Numbers<'_>) -> Option<Box<Rules>> {
+pub(super) fn rules(policy: &Tenant, numbers: &Numbers<'_>, previous: Option<&Previous<'_>>) -> Option<Box<Rules>> {
     if policy.rules.is_empty() && policy.settings.personas.is_empty() {
         return None;
     }
+    let set = match previous.filter(|previous| previous.same_rules) {
+        Some(previous) => Arc::clone(&previous.rules.set),
+        None => Arc::new(set(policy)),
+    };
+    // What is kept of users and resources is what rules ask for.
+    let known = previous.filter(|previous| previous.same_rules || previous.rules.set.asks_as(&set));
+    let (renewed, no_one) = (known.map(|known| known.renewed), Renewed::default());
+    let Renewed { users: renewed_users, groups: renewed_groups } = renewed.unwrap_or(&no_one);
+    let (mut users, mut user_guards, mut group_guards) = known
+        .map_or_else(Default::default, |Previous { rules, .. }| {
+            (rules.users.clone(), rules.user_guards.clone(), rules.group_guards.clone())
+        });
+    let People { users: all_users, groups: all_groups } = numbers.people;
+    renew(&mut users, &all_users.profiles, renewed_users, |_, user| {
+        details::user(policy.users.get(&*user.name), &set.names)
+    });
+    renew(&mut user_guards, &all_users.profiles, renewed_users, |number, user| {
+        guards_of_user(&set.guards, user, users.get(number).and_then(|details| details.directory.as_deref()))
+    });
+    renew(&mut group_guards, &all_groups.profiles, renewed_groups, |_, group| guards_of_group(&set.guards, group));
+    let things = match known.filter(|known| known.same_things) {
+        Some(known) => Arc::clone(&known.rules.things),
+        None => details::things(policy, &set.names, numbers.things),
+    };
+    let stored = |name: &str| set.types.get(name).copied().unwrap_or(NONE);
+    let stored_types = numbers.things.type_names.iter().map(|name| stored(name)).collect();
+    Some(Box::new(Rules { set, stored_types, user_guards, group_guards, users, things }))
+}
+
+/// Makes anew what is kept of those who changed, and of those who are new.
+fn renew<T: Clone>(
+    kept: &mut Pages<T>,
+    profiles: &Pages<Profile>,
+    renewed: &BTreeSet<u32>,
+    make: impl Fn(u32, &Profile) -> T,
+) {
+    let known = index(kept.len());
+    for number in renewed.range(..known) {
+        if let (Some(slot), Some(profile)) = (kept.get_mut(*number), profiles.get(*number)) {
+            *slot = make(*number, profile);
+        }
+    }
+    for number in known..index(profiles.len()) {
+        if let Some(profile) = profiles.get(number) {
+            kept.push(make(number, profile));
+        }
+    }
+}
+
+fn set(policy: &Tenant) -> RuleSet {
     let mut compiler = Compiler::default();
     for (persona, groups) in &policy.settings.personas {
         for (name, rule) in persona::rules(persona, groups) {
@@ -39,7 +96,7 @@ pub(super) fn rules(policy: &Tenant, numbers: &Numbers<'_>) -> Option<Box<Rules>
     for rule in &policy.rules {
         compiler.add(&rule.name, rule.disabled, &rule.read);
     }
-    Some(Box::new(compiler.finish(policy, numbers)))
+    compiler.finish()
 }
 
 #[derive(Default)]
@@ -231,52 +288,35 @@ impl Compiler {
         }
     }
 
-    fn finish(mut self, policy: &Tenant, numbers: &Numbers<'_>) -> Rules {
+    fn finish(mut self) -> RuleSet {
         for bucket in self.buckets.values_mut() {
             bucket.guarded.values_mut().for_each(Vec::dedup);
             bucket.open.dedup();
         }
-        let mut details = Details::new(policy, &self.names, numbers.thing_ids, numbers.thing_index);
-        details.describe_users(policy, &self.names, numbers.users);
-        let mut rules = Rules {
+        RuleSet {
             all: self.all,
             buckets: self.buckets,
-            stored_types: Vec::new(),
             types: self.types,
             guards: self.guards,
-            user_guards: Vec::new(),
-            group_guards: Vec::new(),
             facts: self.facts,
             names: self.names,
-            details,
-        };
-        let stored = |name: &str| rules.types.get(name).copied().unwrap_or(NONE);
-        rules.stored_types = numbers.type_names.iter().map(|name| stored(name)).collect();
-        rules.user_guards = user_guards(&rules, numbers);
-        rules.group_guards = group_guards(&rules.guards, numbers);
-        rules
+        }
     }
 }
 
-fn user_guards(rules: &Rules, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
-    let guards = &rules.guards;
-    let of = |(profile, details): (&Profile, &UserDetails)| {
-        let groups = profile.group_names.iter().filter_map(|name| guards.find(Trait::Group, name));
-        let roles = profile.role_names.iter().filter_map(|name| guards.find(Trait::Role, name));
-        let directory = details.directory.iter().filter_map(|name| guards.find(Trait::Directory, name));
-        let id = guards.find(Trait::Id, &details.id);
-        let mut all: Vec<u32> = groups.chain(roles).chain(directory).chain(id).collect();
-        all.sort_unstable();
-        all.dedup();
-        all.into()
-    };
-    numbers.user_profiles.iter().zip(&rules.details.users).map(of).collect()
+fn guards_of_user(guards: &Guards, user: &Profile, directory: Option<&str>) -> Box<[u32]> {
+    let groups = user.group_names.iter().filter_map(|name| guards.find(Trait::Group, name));
+    let roles = user.role_names.iter().filter_map(|name| guards.find(Trait::Role, name));
+    let directory = directory.and_then(|name| guards.find(Trait::Directory, name));
+    let id = guards.find(Trait::Id, &user.name);
+    let mut all: Vec<u32> = groups.chain(roles).chain(directory).chain(id).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.into()
 }
 
-fn group_guards(guards: &Guards, numbers: &Numbers<'_>) -> Vec<Box<[u32]>> {
-    let roles =
-        |profile: &Profile| profile.role_names.iter().filter_map(|name| guards.find(Trait::Role, name)).collect();
-    numbers.group_profiles.iter().map(roles).collect()
+fn guards_of_group(guards: &Guards, group: &Profile) -> Box<[u32]> {
+    group.role_names.iter().filter_map(|name| guards.find(Trait::Role, name)).collect()
 }
 
 /// What a requester must have one of for the condition to be true. Whoever has none makes it false, and not fail: what stands

@@ -1,6 +1,8 @@
 //! From the requester or a resource along a path to its values.
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use super::{Evaluation, Failed, Question, What};
 use crate::resource::{Attributes, Resource};
@@ -185,7 +187,7 @@ impl<'e> Evaluation<'e> {
 
     fn details(&self, what: What) -> Option<&'e ThingDetails> {
         match what {
-            What::Stored(thing) => at(&self.rules.details.things, thing),
+            What::Stored(thing) => at(&self.rules.things, thing),
             What::Described => None,
         }
     }
@@ -210,7 +212,7 @@ impl<'e> Evaluation<'e> {
     }
 
     fn stored(&self, number: Option<u32>, id: Option<&str>) -> Option<What> {
-        let number = number.or_else(|| id.and_then(|id| self.tenant.thing_index.get(id)).copied());
+        let number = number.or_else(|| id.and_then(|id| self.tenant.things.index.get(id)).copied());
         number.filter(|number| *number != NONE).map(What::Stored)
     }
 
@@ -265,8 +267,8 @@ impl<'e> Evaluation<'e> {
 
     fn user(&self, who: Who<'e>) -> Option<&'e UserDetails> {
         match who {
-            Who::Requester => at(&self.rules.details.users, self.principal.user),
-            Who::Known(user) => at(&self.rules.details.users, user),
+            Who::Requester => self.rules.users.get(self.principal.user),
+            Who::Known(user) => self.rules.users.get(user),
             Who::Named(_) => None,
         }
     }
@@ -274,14 +276,14 @@ impl<'e> Evaluation<'e> {
     fn user_id(&self, who: Who<'e>) -> Option<&'e str> {
         match who {
             Who::Requester => self.request.subject().user_id(),
-            Who::Known(_) => self.user(who).map(|details| &*details.id),
+            Who::Known(user) => self.tenant.user_profiles.get(user).map(|profile| &*profile.name),
             Who::Named(id) => Some(id),
         }
     }
 
-    fn of_profile(&self, who: Who<'e>, list: fn(&Profile) -> &Vec<Box<str>>, found: &mut Found<'_, 'e>) -> bool {
+    fn of_profile(&self, who: Who<'e>, list: fn(&Profile) -> &Vec<Arc<str>>, found: &mut Found<'_, 'e>) -> bool {
         let Who::Known(user) = who else { return false };
-        at(&self.tenant.user_profiles, user).is_some_and(|profile| texts(list(profile), found))
+        self.tenant.user_profiles.get(user).is_some_and(|profile| texts(list(profile), found))
     }
 
     /// A value as a text: users and resources are their ids, if they have one.
@@ -314,7 +316,7 @@ fn text<'e>(text: Option<&'e str>, found: &mut Found<'_, 'e>) -> bool {
     text.is_some_and(|text| !text.is_empty() && found(Value::Text(Cow::Borrowed(text))))
 }
 
-fn texts<'e>(all: &'e [Box<str>], found: &mut Found<'_, 'e>) -> bool {
+fn texts<'e, T: Deref<Target = str>>(all: &'e [T], found: &mut Found<'_, 'e>) -> bool {
     all.iter().any(|one| text(Some(one), found))
 }
 
