@@ -5,9 +5,8 @@
 //! table, statistics are not handed up, and no optimisation sees inside. Columns that are left out are not in the schema.
 //!
 //! It does **not** decide strict exclusion, for which all of the data is needed: an excluded user sees no row. It does not
-//! guard a context in which the table itself is registered, or that two users share. It does not take values of hidden rows out of
-//! dictionaries, of which a failed cast can quote one, and out of the buffers of views: give it tables without dictionaries. The
-//! memory and the time that a user's own SQL takes are DataFusion's to bound.
+//! guard a context in which the table itself is registered, or that two users share. The memory and the time that a user's own
+//! SQL takes are DataFusion's to bound.
 //!
 //! ```
 //! use std::sync::Arc;

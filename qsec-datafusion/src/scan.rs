@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
-use datafusion::arrow::compute::filter_record_batch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
 use datafusion::common::tree_node::TreeNodeRecursion;
@@ -104,8 +103,8 @@ impl ExecutionPlan for ReducedScan {
 }
 
 fn reduce(batch: &RecordBatch, reduction: &Reduction, schema: &SchemaRef) -> Result<RecordBatch, DataFusionError> {
-    let mask = reduction.mask(batch).map_err(|error| DataFusionError::External(Box::new(error)))?;
-    let visible = filter_record_batch(batch, &mask)?;
+    // A cast is evaluated on every value of a dictionary, and its error quotes one: hidden values must not be there.
+    let visible = reduction.visible(batch).map_err(|error| DataFusionError::External(Box::new(error)))?;
     let rows = RecordBatchOptions::new().with_row_count(Some(visible.num_rows()));
     let columns = visible.columns().iter().take(schema.fields().len()).cloned().collect();
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)?)

@@ -63,6 +63,20 @@ impl Reduction {
     }
 }
 
+impl Reduction {
+    /// The rows of a batch that the user may see, without the columns that are left out. Unlike a filter by [`Reduction::mask`], it
+    /// leaves no value of a hidden row in dictionaries and in the buffers of views. Strict exclusion is not asked: an excluded user
+    /// sees no row.
+    ///
+    /// # Errors
+    /// As [`Reduction::mask`].
+    pub fn visible(&self, batch: &RecordBatch) -> Result<RecordBatch, ReduceError> {
+        let binding = self.bind(batch.names())?;
+        let judged = batch.judge(self, &binding)?;
+        batch.keep(&binding, &judged.mask)
+    }
+}
+
 impl Reducible for RecordBatch {
     fn row_count(&self) -> usize {
         self.num_rows()

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::datatypes::Int32Type;
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
@@ -62,6 +63,21 @@ async fn queries_of_any_kind_stay_within_the_rows() {
         let answer = ask(&context, sql).await.unwrap();
         assert!(answer.contains(&expected) && answer.lines().count() == 5, "{sql}\n{answer}");
     }
+}
+
+/// A cast is evaluated on all values of a dictionary, and its error quotes the one that fails.
+#[tokio::test]
+async fn dictionaries_hold_no_value_of_a_hidden_row() {
+    let region: ArrayRef = Arc::new(StringArray::from(vec!["NORTH", "SOUTH", "NORTH"]));
+    let codes: DictionaryArray<Int32Type> = vec!["11", "secret", "33"].into_iter().collect();
+    let batch = RecordBatch::try_from_iter([("region", region), ("code", Arc::new(codes) as ArrayRef)]).unwrap();
+    let access = SectionAccess::parse(["ACCESS,USERID,REGION\nUSER,ANA,NORTH\n"]).unwrap();
+    let reduction = access.check_schema(&batch.schema()).unwrap().reduction(Identity::user("ana")).unwrap();
+    let whole = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
+    let context = SessionContext::new();
+    context.register_table("sales", Arc::new(ReducedTable::new(Arc::new(whole), &reduction).unwrap())).unwrap();
+    let answer = ask(&context, "SELECT sum(CAST(code AS BIGINT)) AS n FROM sales").await.unwrap();
+    assert!(answer.contains("| 44 "), "{answer}");
 }
 
 #[tokio::test]
