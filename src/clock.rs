@@ -18,6 +18,31 @@ pub(crate) fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// The clock of the machine, for streams under a tenant's key: one that is longer than the key was usable ends in time only
+/// if it can tell the time.
+///
+/// ```
+/// use std::io::Write;
+/// use std::sync::Arc;
+/// use qsec::SystemClock;
+/// use qsec::crypto::{Context, RawKey, SecretKey};
+///
+/// # let key = RawKey::new(SecretKey::generate()?).at_version(0)?; // or `Tenant::sealing_key`
+/// let mut sealer = key.sealer(Vec::new(), &Context::empty())?.with_clock(Arc::new(SystemClock));
+/// sealer.write_all(b"4,200 EUR")?;
+/// # sealer.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "it is made by its name, and holds nothing")]
+pub struct SystemClock;
+
+impl qsec_crypto::Clock for SystemClock {
+    fn now(&self) -> SystemTime {
+        now()
+    }
+}
+
 /// Waits by the runtime: what bounds the calls of a KMS and lets them be tried again.
 #[derive(Debug)]
 pub(crate) struct RuntimeTimer;

@@ -359,6 +359,20 @@ impl From<qsec_crypto::kms::KmsError> for Error {
     }
 }
 
+#[cfg(all(feature = "esdk", feature = "aws-kms"))]
+impl From<qsec_crypto::esdk::KmsMessageError> for Error {
+    fn from(error: qsec_crypto::esdk::KmsMessageError) -> Self {
+        use qsec_crypto::esdk::KmsMessageError;
+
+        match error {
+            KmsMessageError::Seal(error) => error.into(),
+            KmsMessageError::Open(error) => error.into(),
+            KmsMessageError::Kms(error) => error.into(),
+            other => Self::internal(other.to_string()),
+        }
+    }
+}
+
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(Box::new(denied))

@@ -105,7 +105,7 @@ impl Deployment {
                     "open the deployment again once the log and the store are well: that finishes it",
                 ));
             } else if record.state() != TenantState::Purged {
-                checks.push(self.key_check(record.id(), now).await);
+                checks.extend(self.key_checks(record.id(), now).await);
             }
         }
         checks.push(self.clock_check(now).await?);
@@ -147,24 +147,36 @@ impl Deployment {
         Check::ok(name, format!("is valid until {}", rfc3339(until)))
     }
 
-    async fn key_check(&self, id: &str, now: SystemTime) -> Check {
+    async fn key_checks(&self, id: &str, now: SystemTime) -> Vec<Check> {
         let name = format!("key of {id}");
         let described = match self.tenant_in_any_state(id, now).await {
             Ok(tenant) => tenant.describe_keys(now).await,
             Err(error) => Err(error),
         };
-        match described {
-            Ok(keys) if keys.state == TenantKeyState::Active => {
-                Check::ok(name, format!("{} versions", keys.versions.len()))
+        let keys = match described {
+            Ok(keys) => keys,
+            Err(error) => {
+                let fix = format!("`qsec key list {id}`");
+                return vec![Check::found(CheckState::Fail, name, error.to_string(), fix)];
             }
-            Ok(keys) => Check::found(
-                CheckState::Warn,
-                name,
-                format!("is {}", keys.state.name()),
-                format!("`qsec key list {id}` says by whom; `qsec key enable {id}` opens it if that was the tenant"),
-            ),
-            Err(error) => Check::found(CheckState::Fail, name, error.to_string(), format!("`qsec key list {id}`")),
-        }
+        };
+        let is_asked = keys.kms.iter().any(|answer| answer.state.is_ok());
+        let found = if keys.state != TenantKeyState::Active {
+            let fix =
+                format!("`qsec key list {id}` says by whom; `qsec key enable {id}` opens it if that was the tenant");
+            Check::found(CheckState::Warn, name, format!("is {}", keys.state.name()), fix)
+        } else if is_asked {
+            Check::ok(name, format!("{} versions", keys.versions.len()))
+        } else {
+            let detail = format!("is in `{}`, which was not reached", keys.provider);
+            let fix = format!("`qsec key list {id}`, with the options that reach it");
+            Check::found(CheckState::Warn, name, detail, fix)
+        };
+        let warnings = keys.warnings.iter().map(|warning| {
+            let fix = "move the tenant to a key in several regions: `qsec key provider`";
+            Check::found(CheckState::Warn, format!("{} of {id}", warning.code()), warning.to_string(), fix)
+        });
+        std::iter::once(found).chain(warnings).collect()
     }
 
     async fn clock_check(&self, now: SystemTime) -> Result<Check, Error> {

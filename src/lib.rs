@@ -54,6 +54,8 @@
 //!   are not joined here yet.
 //! - `now` is an argument of everything that decides. Only opening a deployment, taking a tenant's handle, and what a
 //!   room observes by itself read the clock.
+//! - A stream under a key of [`Tenant::sealing_key`] that is given a [`SystemClock`] ends some time after the key was
+//!   stopped; without one it ends when its caller ends it.
 //! - A runtime is needed (tokio, with its clock), because a KMS and a database may have to be waited for.
 //!
 //! # Features
@@ -61,7 +63,7 @@
 //! |---|---|
 //! | `arrow` | `Tenant::reduce` takes Arrow record batches as well as tables |
 //! | `aws-kms`, `pkcs11`, `vault` | KMSes that a customer owns, for [`Deployment::add_kms`] and [`Tenant::change_key_provider`] |
-//! | `esdk` | `crypto::esdk`, messages of the AWS Encryption SDK; [`Tenant::opening_key`] reads their headers too |
+//! | `esdk` | `crypto::esdk`, messages of the AWS Encryption SDK; [`Tenant::opening_key`] reads their headers too; with `aws-kms`, `Tenant::kms_keyring` |
 #![cfg_attr(
     not(test),
     deny(
@@ -91,6 +93,7 @@ mod recorder;
 mod tenant;
 mod vault;
 
+pub use clock::SystemClock;
 pub use deployment::{Backup, Created, Deployment, Setup, Unlock, log_folder_of};
 pub use error::{Error, HomeError, StoreFailure};
 pub use examine::{Check, CheckState};

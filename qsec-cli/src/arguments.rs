@@ -7,7 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::moment::parse_time;
 use crate::nouns::{
-    audit, bytes, client, decide, idp, init, jwks, key, pages, policy, reduce, reencrypt, tenant, token,
+    audit, bytes, client, decide, doctor, idp, init, jwks, key, pages, policy, reduce, reencrypt, tenant, token,
 };
 
 /// Tenant encryption, identity, authorization, trust zones and a provable audit log.
@@ -100,9 +100,8 @@ pub(crate) enum Noun {
     /// The audit log: append, verify, prove, tail, schema
     #[command(subcommand)]
     Audit(audit::Audit),
-    /// Check a deployment end to end
-    #[command(after_help = "Example:\n  qsec doctor")]
-    Doctor,
+    /// Check a deployment end to end, or drill the loss of a region
+    Doctor(doctor::Doctor),
     /// Print what completes this program's commands in a shell
     #[command(after_help = "Example:\n  qsec completions bash > qsec.bash")]
     Completions {

@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use crate::Exit;
 use crate::failure::Failure;
 use crate::files;
+use crate::nouns::Session;
 
 /// Most bytes of a PIN file, and of a file of credentials.
 const MAX_CREDENTIALS_BYTES: u64 = 64 * 1024;
@@ -67,8 +68,24 @@ impl Access {
         Ok(())
     }
 
+    /// The same for what can be said without the KMS: who has no way to it is told so, and the rest is said.
+    pub(crate) async fn reach_if_possible(
+        &self,
+        deployment: &Deployment,
+        tenant: &Tenant,
+        session: &Session<'_>,
+        now: SystemTime,
+    ) -> Result<(), Failure> {
+        // Records that cannot be read or were forged are no matter of the KMS.
+        tenant.key_binding(now).await?;
+        if let Err(failure) = self.reach(deployment, tenant, now).await {
+            session.output.warning(failure.code(), failure.message());
+        }
+        Ok(())
+    }
+
     /// AWS KMS, at its usual place or at this one.
-    pub(crate) fn aws(&self, endpoint: Option<&str>) -> Result<Arc<dyn Kms>, Failure> {
+    pub(crate) fn aws(&self, endpoint: Option<&str>) -> Result<Arc<AwsKms>, Failure> {
         let credentials = match &self.aws_credentials_file {
             Some(file) => of_file(file, self.aws_profile.as_deref().unwrap_or("default"))?,
             None => of_environment()?,

@@ -63,7 +63,7 @@ async fn dispatch(noun: Noun, session: &Session<'_>) -> Result<Exit, Failure> {
         Noun::Diff(diff) => decide::diff(&diff, session),
         Noun::Reduce(reduce) => reduce::run(&reduce, session),
         Noun::Audit(verb) => audit::run(verb, session).await,
-        Noun::Doctor => doctor::run(session).await,
+        Noun::Doctor(doctor) => doctor::run(doctor, session).await,
         Noun::Completions { shell } => pages::completions(shell),
         Noun::Man(man) => pages::man(&man),
     }

@@ -419,7 +419,10 @@ impl Core {
                 // No verb leads here: what is written here was not written by one.
                 Err(KeyError::PhiRequiresCmk { tenant: self.tenant.clone() })
             }
-            None => Ok(records),
+            None => {
+                self.reaches(&records)?;
+                Ok(records)
+            }
             Some(stopped) => {
                 self.stop(&stopped);
                 Err(stopped.into())
@@ -427,7 +430,14 @@ impl Core {
         }
     }
 
-    /// The records as they are in the store now. What was changed by another node takes effect here.
+    /// Whether the KMS is known that the keys are bound to. Asked where keys are used, and before a change that needs it:
+    /// a lock needs no key, so it must not wait for who owns them.
+    fn reaches(&self, records: &Snapshot) -> Result<(), KmsError> {
+        let binding = &records.binding;
+        self.providers.find(&binding.provider, binding.endpoint.as_deref()).map(drop)
+    }
+
+    /// The records as they are in the store now. What was changed by another node takes effect here. No KMS is needed.
     async fn load(&self, now: SystemTime) -> Result<Arc<Snapshot>, KeyError> {
         let epoch = self.cache.epoch();
         let records = match self.records.load(&self.tenant).await {
@@ -441,7 +451,6 @@ impl Core {
             }
         };
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: self.tenant.clone() })?;
-        self.providers.find(&records.binding.provider, records.binding.endpoint.as_deref())?;
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
         self.follow(&records);

@@ -40,6 +40,7 @@
 //! ```
 
 use std::collections::VecDeque;
+use std::io;
 use std::time::SystemTime;
 
 use crate::keyring::Keyring;
@@ -215,7 +216,7 @@ impl Reencryption {
     /// The next object, which stays the next until it was counted.
     fn next(&mut self, objects: &mut dyn Objects) -> Result<Option<Object>, ReencryptionError> {
         if self.page.is_empty() {
-            let page = objects.list(self.progress.after(), PAGE).map_err(ReencryptionError::Objects)?;
+            let page = objects.list(self.progress.after(), PAGE).map_err(|error| self.unlisted(error))?;
             let is_stuck = page.first().is_some_and(|object| Some(object.id.as_str()) == self.progress.after());
             if is_stuck || page.iter().any(|object| !(1..=MAX_OBJECT_ID_BYTES).contains(&object.id.len())) {
                 let what = format!("each object is listed once, with an id of 1 to {MAX_OBJECT_ID_BYTES} bytes");
@@ -224,6 +225,14 @@ impl Reencryption {
             self.page = page.into();
         }
         Ok(self.page.front().cloned())
+    }
+
+    /// A list that does not know where the cursor stands is another list than the cursor's: no later call mends that.
+    fn unlisted(&self, error: io::Error) -> ReencryptionError {
+        if error.kind() == io::ErrorKind::InvalidInput && self.progress.after().is_some() {
+            return ReencryptionError::CursorInvalid { what: error.to_string() };
+        }
+        ReencryptionError::Objects(error)
     }
 
     fn save(&mut self, cursor: &mut dyn Cursor) -> Result<(), ReencryptionError> {

@@ -27,13 +27,14 @@ impl qsec_pki::Observer for Recorder {
 }
 
 /// What the facade itself records, durably and before the effect, is not recorded a second time.
-const RECORDED_BEFORE: [&str; 14] = [
+const RECORDED_BEFORE: [&str; 15] = [
     "key.created",
     "key.rotated",
     "key.disabled",
     "key.enabled",
     "key.deletion_scheduled",
     "key.deletion_cancelled",
+    "key.policy_changed",
     "key.shred_planned",
     "key.rewrapped",
     "migration.planned",

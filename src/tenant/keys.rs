@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, Event, catalogue};
 use qsec_crypto::{
-    Context, KeyBinding, KeyError, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy, StoppedState, TenantKey,
-    TenantKeyState,
+    Context, Drill, KeyBinding, KeyError, KeyPolicy, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy,
+    StoppedState, TenantKey, TenantKeyState,
 };
 
 use super::Tenant;
@@ -107,6 +107,90 @@ impl Tenant {
     /// [`Error::Key`] if the records cannot be read or were forged.
     pub async fn key_binding(&self, now: SystemTime) -> Result<KeyBinding, Error> {
         Ok(self.room.keyring().binding(now).await?)
+    }
+
+    /// What the tenant demands of its KMS keys. Works in every state of the tenant.
+    ///
+    /// # Errors
+    /// [`Error::Key`] if the records cannot be read or were forged.
+    pub async fn key_policy(&self, now: SystemTime) -> Result<KeyPolicy, Error> {
+        Ok(self.key_binding(now).await?.policy)
+    }
+
+    /// Sets what the tenant demands of its KMS keys: regions, keys in several of them, and none of the deployment's own for
+    /// data labelled PHI. The KMS keys in use must satisfy it already: move first, then demand. From then on every verb that
+    /// chooses KMS keys obeys it.
+    ///
+    /// # Errors
+    /// [`Error::Lifecycle`] if the tenant is not active; [`Error::Key`] with `phi_requires_cmk`, `region_not_allowed` or
+    /// `multi_region_required` if the KMS keys in use do not satisfy it, and in the state of the key; [`Error::Record`] if
+    /// the log does not take the event, which comes first.
+    pub async fn set_key_policy(&self, policy: &KeyPolicy, actor: &Actor, now: SystemTime) -> Result<(), Error> {
+        let record = self.pass("key_policy", now).await?;
+        let _alone = self.room.changes.lock().await;
+        let changed = changed(&self.key_policy(now).await?, policy);
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let event = catalogue::TenantPolicyChanged::new()
+            .version(i64::try_from(record.version()).unwrap_or(i64::MAX))
+            .changed(changed)
+            .by(actor.clone())
+            .subject(self.key_subject());
+        self.carry_out(event, now, async { Ok(self.room.keyring().set_policy(policy, now).await?) }).await
+    }
+
+    /// Unwraps each key version through one region only, or through the one KMS key of that id: what a loss of all other
+    /// regions would leave. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Key`] if none of the tenant's KMS keys is there, and in
+    /// the state of the tenant's own key. What a KMS answers is in the drill.
+    pub async fn drill_keys(&self, through: &str, now: SystemTime) -> Result<Drill, Error> {
+        self.pass("drill", now).await?;
+        Ok(self.room.keyring().drill(through, now).await?)
+    }
+
+    /// Seals and opens messages of the AWS Encryption SDK with data keys of the tenant's own KMS keys, one for each: what is
+    /// sealed so the customer opens with the official SDK, without us. Their context holds `qsec:tenant` and
+    /// `qsec:purpose`, readable. Ask for it anew for each piece of work.
+    ///
+    /// Such a message stays under the KMS keys that it was sealed with: a move of the tenant's keys does not reach it.
+    ///
+    /// # Errors
+    /// [`Error::Lifecycle`] if the tenant is not active; [`Error::Key`] in the state of the tenant's own key, with
+    /// `key_version_not_found` if it has none for that purpose, and with `usage` if the tenant's keys are not in this KMS.
+    #[cfg(all(feature = "esdk", feature = "aws-kms"))]
+    pub async fn kms_keyring(
+        &self,
+        kms: std::sync::Arc<qsec_crypto::kms::aws::AwsKms>,
+        purpose: &Purpose,
+        now: SystemTime,
+    ) -> Result<qsec_crypto::esdk::KmsKeyring, Error> {
+        use qsec_crypto::kms::Kms as _;
+
+        self.pass("kms_keyring", now).await?;
+        let binding = self.key_binding(now).await?;
+        let refusal = match binding.state {
+            TenantKeyState::Disabled => Some(stopped(StoppedState::Disabled)),
+            TenantKeyState::PendingDeletion => Some(stopped(StoppedState::PendingDeletion)),
+            TenantKeyState::Destroyed => Some(stopped(StoppedState::Destroyed)),
+            TenantKeyState::Active | _ if !binding.versions.iter().any(|version| version.purpose == *purpose) => {
+                Some(KeyError::VersionNotFound { purpose: purpose.clone(), version: 0 })
+            }
+            TenantKeyState::Active | _ => None,
+        };
+        if let Some(error) = refusal {
+            return Err(self.no_key(error, "kms_keyring", purpose, now));
+        }
+        if (binding.provider.as_str(), binding.endpoint.as_deref()) != (kms.provider(), kms.endpoint()) {
+            let what = format!("the tenant's keys are bound to `{}`, not to this KMS", binding.provider);
+            return Err(KeyError::Usage { what }.into());
+        }
+        let observer: std::sync::Arc<dyn qsec_crypto::Observer> =
+            std::sync::Arc::<crate::recorder::Recorder>::clone(&self.deployment.inner.recorder);
+        let keyring = qsec_crypto::esdk::KmsKeyring::new(kms, binding.key_ids)?;
+        Ok(keyring.for_tenant(self.room.keyring().tenant().clone(), purpose.clone()).observed_by(observer))
     }
 
     /// Makes a new key version: new bytes are sealed under it, old ones stay readable.
@@ -212,7 +296,7 @@ impl Tenant {
         let actor = Actor::anonymous();
         let event = if let KeyError::Stopped(Stopped { by: StoppedBy::Kms, .. }) = &error {
             catalogue::KmsDenied::new().operation(surface).by(actor)
-        } else if let KeyError::Stopped(_) = &error {
+        } else if let KeyError::Stopped(_) | KeyError::PhiRequiresCmk { .. } = &error {
             catalogue::TenantRequestRefused::new().surface(surface).state(error.code()).by(actor)
         } else if let KeyError::VersionNotFound { .. } = &error {
             catalogue::CiphertextRejected::new().purpose(purpose.as_str()).format("native").by(actor)
@@ -237,6 +321,16 @@ impl Facts {
             kms_key: binding.key_ids.first().map_or_else(String::new, |key| key.as_str().to_owned()),
         }
     }
+}
+
+/// What a policy says otherwise than the one before.
+fn changed(before: &KeyPolicy, after: &KeyPolicy) -> Vec<String> {
+    let demands = [
+        ("phi", before.is_phi() != after.is_phi()),
+        ("regions", before.regions() != after.regions()),
+        ("require_multi_region", before.is_multi_region_required() != after.is_multi_region_required()),
+    ];
+    demands.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A provider as events name it.

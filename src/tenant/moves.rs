@@ -2,13 +2,14 @@
 //!
 //! Each is in the log before it acts: the plan before anything is asked of the new KMS, the switch before it happens.
 
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use qsec_audit::catalogue::KeyAuthority;
 use qsec_audit::{Actor, Event, catalogue};
-use qsec_crypto::kms::{KeyId, Kms};
-use qsec_crypto::{KeyBinding, Migration, MigrationState, Purpose, Rewrap, Shredded, VersionState};
+use qsec_crypto::kms::{KeyId, Kms, LocalKms};
+use qsec_crypto::{KeyBinding, KeyError, Migration, MigrationState, Purpose, Rewrap, Shredded, TenantId, VersionState};
 use tokio::time::Instant;
 
 use super::Tenant;
@@ -95,12 +96,29 @@ impl Tenant {
         let _alone = self.room.changes.lock().await;
         let binding = self.key_binding(now).await?;
         let kms = Arc::clone(&self.deployment.inner.kms);
-        let key_ids = match internal_keys(&binding) {
-            found if found.is_empty() => vec![kms.create_key(now).await?],
-            found => found,
-        };
         let mover = Mover { actor, began: Instant::now(), now };
-        Box::pin(self.move_keys(&binding, kms, &key_ids, keep_old_days, &mover)).await
+        let known = internal_keys(&binding);
+        if !known.is_empty() {
+            return Box::pin(self.move_keys(&binding, kms, &known, keep_old_days, &mover)).await;
+        }
+        if let Some(error) = no_way_back(self.room.keyring().tenant(), &binding) {
+            return Err(self.refuse(self.planned(&binding, INTERNAL, &[], actor), error.into(), now));
+        }
+        let made = kms.create_key(now).await?;
+        let to = Arc::<LocalKms>::clone(&kms);
+        let moved = Box::pin(self.move_keys(&binding, to, from_ref(&made), keep_old_days, &mover)).await;
+        if moved.is_err() && !self.is_moving_to(&made, now).await {
+            // Nothing is under it. That it stays, if it cannot be destroyed now, harms nobody.
+            let _ = kms.destroy(&made, now).await;
+        }
+        moved
+    }
+
+    /// Whether a KMS key is in use, or will be: also if that cannot be learnt.
+    async fn is_moving_to(&self, key_id: &KeyId, now: SystemTime) -> bool {
+        let Ok(binding) = self.key_binding(now).await else { return true };
+        let target = binding.migration.iter().flat_map(|moving| &moving.key_ids);
+        binding.key_ids.iter().chain(target).any(|known| known == key_id)
     }
 
     /// Calls off a move that has not switched yet: the tenant stays where it was. Needs no KMS, and works on keys that
@@ -200,23 +218,18 @@ impl Tenant {
                 Err(error) => return Err(self.not_moved(error, &reached, mover).await),
             };
         }
-        let facts = Facts::of(&self.key_binding(now).await?, &Purpose::data());
-        let finished = catalogue::KeyProviderChangeFinished::new()
-            .version(facts.version)
-            .provider(facts.provider)
-            .kms_key(facts.kms_key)
-            .kms_calls(count(reached.kms_calls))
-            .old_wrappings_removed(count(reached.old_wrappings_removed))
-            .by(mover.actor.clone())
-            .subject(self.key_subject());
-        self.deployment.inner.recorder.durable(finished.tenant(self.room.audit_id.clone()), now).await?;
         Ok(reached)
     }
 
-    /// One step; the switch is in the log before it happens.
+    /// One step; the switch and the end are in the log before they happen. A move that was cut off between the two is
+    /// ended, and recorded, when it goes on: twice perhaps, but never not at all.
     async fn advance(&self, from: &KeyBinding, reached: &Migration, mover: &Mover<'_>) -> Result<Migration, Error> {
         let now = mover.now;
         let step = async { Ok(self.room.keyring().advance_migration(now).await?) };
+        if reached.state >= MigrationState::Switched && reached.is_tidy {
+            let finished = self.finished(&self.key_binding(now).await?, reached, mover.actor);
+            return Box::pin(self.carry_out(finished, now, step)).await;
+        }
         if reached.state != MigrationState::Verified {
             return step.await;
         }
@@ -271,6 +284,18 @@ impl Tenant {
             .subject(self.key_subject())
     }
 
+    fn finished(&self, binding: &KeyBinding, reached: &Migration, actor: &Actor) -> Event {
+        let Facts { version, provider, kms_key } = Facts::of(binding, &Purpose::data());
+        catalogue::KeyProviderChangeFinished::new()
+            .version(version)
+            .provider(provider)
+            .kms_key(kms_key)
+            .kms_calls(count(reached.kms_calls))
+            .old_wrappings_removed(count(reached.old_wrappings_removed))
+            .by(actor.clone())
+            .subject(self.key_subject())
+    }
+
     fn aborted(&self, binding: &KeyBinding, actor: &Actor) -> Event {
         let Facts { version, provider, kms_key } = Facts::of(binding, &Purpose::data());
         let calls = binding.migration.as_ref().map_or(0, |moving| moving.kms_calls);
@@ -290,6 +315,15 @@ impl Tenant {
         let known = region(key_id).into_iter().fold(known, catalogue::KeyRewrapped::region);
         known.by(actor.clone()).subject(self.key_subject()).tenant(self.room.audit_id.clone())
     }
+}
+
+/// Why the keys cannot go back to the internal KMS, as far as the records tell it before a key is made for them there.
+fn no_way_back(tenant: &TenantId, binding: &KeyBinding) -> Option<KeyError> {
+    if binding.policy.is_phi() {
+        return Some(KeyError::PhiRequiresCmk { tenant: tenant.clone() });
+    }
+    let moving = binding.migration.as_ref()?;
+    Some(KeyError::MigrationInProgress { provider: moving.provider.clone() })
 }
 
 /// The keys of the internal KMS that a way back leads to, or a move is on its way to.

@@ -4,9 +4,9 @@ use std::slice::from_ref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qsec::crypto::kms::{Fault, FaultyKms, KeyId, LocalKms, RootKey};
-use qsec::crypto::{Context, MemoryStore, MigrationState, Purpose};
-use qsec::{Deployment, Tenant};
+use qsec::crypto::kms::{Fault as KmsFault, FaultyKms, KeyId, LocalKms, RootKey};
+use qsec::crypto::{Context, KeyPolicy, LocalKeyStore, MemoryStore, MigrationState, Purpose};
+use qsec::{CheckState, Deployment, Fault, Tenant};
 
 use crate::{acme, deployment, now, operator, recorded};
 
@@ -51,7 +51,7 @@ async fn keys_move_to_a_customers_kms_and_back_and_the_log_has_each_step() {
 
     let back = acme.revert_keys(0, &operator(), now()).await.unwrap();
     assert_eq!((back.state, back.provider.as_str()), (MigrationState::Done, "internal"));
-    kms.fail(None, Fault::Unavailable);
+    kms.fail(None, KmsFault::Unavailable);
     assert_eq!(opens(&acme, &before).await.unwrap(), b"4,200 EUR");
     deployment.clone().close(now()).await.unwrap();
     for (name, times) in [
@@ -71,14 +71,14 @@ async fn kms_that_refuses_leaves_the_tenant_where_it_was() {
     let (_folder, deployment, acme, kms, key_id) = moved().await;
     let before = sealed(&acme).await;
     // Described, then denied: the plan is there, and called off.
-    kms.fail_after(1, Fault::Denied);
+    kms.fail_after(1, KmsFault::Denied);
     let refused = acme.change_key_provider(kms.clone(), from_ref(&key_id), 0, &operator(), now()).await.unwrap_err();
     assert_eq!(refused.code(), "kms_access_denied");
     let binding = acme.key_binding(now()).await.unwrap();
     assert_eq!((binding.provider.as_str(), binding.migration), ("internal", None));
     assert_eq!(opens(&acme, &before).await.unwrap(), b"4,200 EUR");
     // Away: the move waits, and goes on later.
-    kms.fail_after(1, Fault::Unavailable);
+    kms.fail_after(1, KmsFault::Unavailable);
     let away = acme.change_key_provider(kms.clone(), from_ref(&key_id), 0, &operator(), now()).await.unwrap_err();
     assert!(away.is_retryable(), "{away}");
     let other = customer().await;
@@ -98,7 +98,7 @@ async fn kms_that_refuses_leaves_the_tenant_where_it_was() {
 async fn a_move_is_called_off_before_the_switch_and_not_after() {
     let (_folder, deployment, acme, kms, key_id) = moved().await;
     assert_eq!(acme.abort_key_migration(&operator(), now()).await.unwrap_err().code(), "conflict");
-    kms.fail_after(1, Fault::Unavailable);
+    kms.fail_after(1, KmsFault::Unavailable);
     acme.change_key_provider(kms.clone(), from_ref(&key_id), 0, &operator(), now()).await.unwrap_err();
     let aborted = acme.abort_key_migration(&operator(), now()).await.unwrap();
     assert_eq!(aborted.state, MigrationState::Aborted);
@@ -132,7 +132,7 @@ async fn a_kms_that_was_not_given_is_named_and_giving_it_is_enough() {
     deployment.add_kms(kms.clone());
     assert_eq!(opens(&acme, &before).await.unwrap(), b"4,200 EUR");
     // The customer's word counts at the next call of the KMS.
-    kms.fail(None, Fault::Disabled);
+    kms.fail(None, KmsFault::Disabled);
     let later = now() + Duration::from_secs(61);
     let stopped = acme.open(&before, &context(), later).await.unwrap_err();
     assert_eq!(stopped.code(), "key_disabled");
@@ -141,7 +141,7 @@ async fn a_kms_that_was_not_given_is_named_and_giving_it_is_enough() {
 #[tokio::test]
 async fn a_kms_that_never_answers_is_not_waited_for() {
     let (_folder, _deployment, acme, kms, key_id) = moved().await;
-    kms.fail(None, Fault::Hang);
+    kms.fail(None, KmsFault::Hang);
     let (actor, key_ids) = (operator(), [key_id]);
     let moving = acme.change_key_provider(kms, &key_ids, 0, &actor, now());
     let error = tokio::time::timeout(Duration::from_secs(10), moving).await.expect("a call is bounded").unwrap_err();
@@ -177,4 +177,102 @@ async fn shredding_destroys_a_retired_version_and_never_the_active_one() {
     deployment.clone().close(now()).await.unwrap();
     assert_eq!(recorded(&deployment, &["key.destroyed", "\"outcome\":\"success\""]), 1);
     assert_eq!(recorded(&deployment, &["key.destroyed", "conflict"]), 1);
+}
+
+#[tokio::test]
+async fn a_tenant_whose_data_is_phi_stays_with_the_customers_kms() {
+    let (folder, deployment, acme, kms, key_id) = moved().await;
+    let phi = KeyPolicy::new().phi();
+    let refused = acme.set_key_policy(&phi, &operator(), now()).await.unwrap_err();
+    assert_eq!((refused.code(), refused.fault()), ("phi_requires_cmk", Fault::Refused));
+    assert_eq!(acme.key_policy(now()).await.unwrap(), KeyPolicy::new());
+
+    acme.change_key_provider(kms.clone(), from_ref(&key_id), 0, &operator(), now()).await.unwrap();
+    let before = kms_keys(&folder).await;
+    acme.set_key_policy(&phi, &operator(), now()).await.unwrap();
+    acme.set_key_policy(&phi, &operator(), now()).await.unwrap();
+    assert!(acme.key_policy(now()).await.unwrap().is_phi());
+    let sealed = sealed(&acme).await;
+    assert_eq!(opens(&acme, &sealed).await.unwrap(), b"4,200 EUR");
+    let back = acme.revert_keys(0, &operator(), now()).await.unwrap_err();
+    assert_eq!(back.code(), "phi_requires_cmk");
+    assert_eq!(kms_keys(&folder).await, before, "no key was made for a plan that was refused");
+
+    acme.set_key_policy(&KeyPolicy::new(), &operator(), now()).await.unwrap();
+    assert_eq!(acme.revert_keys(0, &operator(), now()).await.unwrap().state, MigrationState::Done);
+    deployment.clone().close(now()).await.unwrap();
+    assert_eq!(recorded(&deployment, &["tenant.policy_changed", "\"phi\"", "\"outcome\":\"success\""]), 3);
+    assert_eq!(recorded(&deployment, &["tenant.policy_changed", "phi_requires_cmk"]), 1);
+    assert_eq!(recorded(&deployment, &["key.provider_change_planned", "phi_requires_cmk"]), 1);
+    assert_eq!(recorded(&deployment, &["key.policy_changed"]), 0, "recorded once, under the catalogue's name");
+}
+
+/// How many keys of the internal KMS are not destroyed.
+async fn kms_keys(folder: &tempfile::TempDir) -> usize {
+    let store = qsec_store::Store::open_file(folder.path().join("home/store.sqlite")).await.unwrap();
+    let rows = LocalKeyStore::list(&store).await.unwrap();
+    rows.iter().filter(|row| !String::from_utf8_lossy(&row.body).contains("\"destroyed\"")).count()
+}
+
+#[tokio::test]
+async fn a_way_back_that_its_owner_refuses_leaves_no_key_behind() {
+    let (folder, _deployment, acme, kms, key_id) = moved().await;
+    acme.change_key_provider(kms.clone(), &[key_id], 0, &operator(), now()).await.unwrap();
+    let before = kms_keys(&folder).await;
+    kms.fail(None, KmsFault::Disabled);
+    let refused = acme.revert_keys(0, &operator(), now()).await.unwrap_err();
+    assert_eq!(refused.code(), "key_disabled");
+    assert_eq!(kms_keys(&folder).await, before);
+    // Away: the move waits for its key, and goes on under it.
+    kms.fail(None, KmsFault::Unavailable);
+    assert!(acme.revert_keys(0, &operator(), now()).await.unwrap_err().is_retryable());
+    assert_eq!(kms_keys(&folder).await, before + 1);
+    kms.heal();
+    let later = now() + Duration::from_mins(2);
+    assert_eq!(acme.revert_keys(0, &operator(), later).await.unwrap().state, MigrationState::Done);
+    assert_eq!(kms_keys(&folder).await, before + 1);
+}
+
+#[tokio::test]
+async fn the_end_of_a_move_is_recorded_before_it_comes() {
+    let (_folder, deployment, acme, kms, key_id) = moved().await;
+    let finished = ["key.provider_change_finished", "\"outcome\":\"success\""];
+    let kept = acme.change_key_provider(kms.clone(), from_ref(&key_id), 7, &operator(), now()).await.unwrap();
+    assert_eq!((kept.state, kept.is_tidy, recorded(&deployment, &finished)), (MigrationState::Switched, false, 0));
+    let later = now() + Duration::from_hours(24 * 8);
+    let done = acme.change_key_provider(kms.clone(), from_ref(&key_id), 7, &operator(), later).await.unwrap();
+    assert_eq!((done.state, done.old_wrappings_removed), (MigrationState::Done, 1));
+    assert_eq!(recorded(&deployment, &[&finished[..], &["\"old_wrappings_removed\":1"]].concat()), 1);
+    // Done is done: it is not told again.
+    acme.change_key_provider(kms, &[key_id], 7, &operator(), later).await.unwrap();
+    assert_eq!(recorded(&deployment, &finished), 1);
+}
+
+#[tokio::test]
+async fn a_lock_needs_no_kms_of_the_customers() {
+    let (folder, deployment, acme, kms, key_id) = moved().await;
+    acme.change_key_provider(kms, &[key_id], 0, &operator(), now()).await.unwrap();
+    drop(acme);
+    deployment.close(now()).await.unwrap();
+    let deployment = Deployment::open(folder.path().join("home")).await.unwrap();
+    let acme = deployment.tenant("acme").await.unwrap();
+    assert_eq!(acme.describe_keys(now()).await.unwrap().provider, "aws");
+    acme.disable_key(&operator(), now()).await.unwrap();
+    assert_eq!(acme.seal(b"x", &context(), now()).await.unwrap_err().code(), "key_disabled");
+    acme.enable_key(&operator(), now()).await.unwrap();
+    acme.schedule_key_deletion(7, &operator(), now()).await.unwrap();
+    acme.cancel_key_deletion(&operator(), now()).await.unwrap();
+    assert_eq!(acme.abort_key_migration(&operator(), now()).await.unwrap_err().code(), "conflict");
+    let checks = deployment.examine(now()).await.unwrap();
+    let key = checks.iter().find(|check| check.name() == "key of acme").unwrap();
+    assert_eq!(key.state(), CheckState::Warn, "{key:?}");
+}
+
+#[tokio::test]
+async fn a_drill_asks_one_kms_key_alone() {
+    let (_folder, _deployment, acme, _, _) = moved().await;
+    let key_id = acme.key_binding(now()).await.unwrap().key_ids[0].clone();
+    let drill = acme.drill_keys(key_id.as_str(), now()).await.unwrap();
+    assert!(drill.is_passed() && drill.versions.len() == 1, "{drill:?}");
+    assert_eq!(acme.drill_keys("eu-west-1", now()).await.unwrap_err().code(), "usage");
 }

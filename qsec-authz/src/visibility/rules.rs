@@ -17,6 +17,7 @@ use crate::snapshot::tenant::{NONE, index};
 use crate::tables::Kind;
 
 const TWO_SIDES: &str = "a rule compares two attributes of the resource";
+const ITS_OWN: &str = "what is created may lead to itself, and whoever creates it owns it";
 const TOO_LONG: &str = "the rules take too many steps";
 
 impl<'e> Builder<'e> {
@@ -159,6 +160,7 @@ impl<'e> Builder<'e> {
             OfResource::Filter | OfResource::Space => Expression::NO,
             OfResource::Custom(name) => text(Column::custom(self.name(*name))),
             OfResource::Owner => self.of_owner(rest, wanted, action),
+            _ if self.may_come_back(rest, wanted, action) => Expression::Unknown(ITS_OWN),
             OfResource::App => self.of_link(Column::App, rest, wanted),
             OfResource::Stream => self.of_link(Column::Stream, rest, wanted),
             OfResource::Linked(name) => {
@@ -166,6 +168,13 @@ impl<'e> Builder<'e> {
                 Expression::any([text(Column::attribute(name)), self.of_link(Column::link(name), rest, wanted)])
             }
         }
+    }
+
+    /// Whether links may lead back to the resource that is being created, and there to its owner: the requester, if it has none.
+    fn may_come_back(&self, rest: &[Step], wanted: &Wanted<'_, 'e>, action: Action) -> bool {
+        let creates = action == Action::Create && self.moved.is_none() && self.principal.known;
+        let owner = rest.iter().any(|step| *step == Step::Resource(OfResource::Owner));
+        creates && (owner || matches!(wanted, Wanted::Owned))
     }
 
     fn name(&self, number: u32) -> &'e str {

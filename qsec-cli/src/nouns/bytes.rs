@@ -8,9 +8,11 @@ mod range;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
+use qsec::SystemClock;
 use qsec::crypto::esdk::{EsdkSealer, EsdkSuite, FrameLength};
 use qsec::crypto::{Context, SealError, Sealer, Suite};
 use serde_json::{Map, Value};
@@ -145,9 +147,9 @@ pub(crate) async fn seal(seal: Seal, session: &Session<'_>) -> Result<Exit, Fail
     let existing = if seal.force { Existing::Replace } else { Existing::Keep };
     // The output is looked at first: a refused name must not cost the reading of a large input.
     let sink = Sink::open(seal.out.as_deref(), existing)?;
-    let held = seal.binding.key.to_seal(session, now).await?;
-    let key = std::sync::Arc::clone(&held.key);
-    let outcome = seal_into(&seal, sink, &key, &context, session.output);
+    let held = seal.binding.key.to_seal(seal.format, session, now).await?;
+    let key = Arc::clone(&held.key);
+    let outcome = Box::pin(seal_into(&seal, sink, &key, &context, session.output)).await;
     let (plaintext_bytes, sealed_bytes) = held.close(outcome, now).await?;
     let mut summary = named(seal.format, seal.format.suite(), &key);
     summary.insert("plaintext_bytes".into(), plaintext_bytes.into());
@@ -163,22 +165,35 @@ fn named(format: Format, suite: &str, key: &InHand) -> Map<String, Value> {
     summary.insert("format".into(), if format == Format::Esdk { "esdk" } else { "native" }.into());
     summary.insert("suite".into(), suite.into());
     summary.insert("committing".into(), (format != Format::CompactUncommitted).into());
-    if let InHand::Tenant(key) = key {
-        summary.insert("tenant".into(), key.tenant().as_str().into());
-        summary.insert("purpose".into(), key.purpose().as_str().into());
-        summary.insert("key_version".into(), key.version().into());
+    match key {
+        InHand::Tenant(key) => {
+            summary.insert("tenant".into(), key.tenant().as_str().into());
+            summary.insert("purpose".into(), key.purpose().as_str().into());
+            summary.insert("key_version".into(), key.version().into());
+        }
+        InHand::Kms(keys) => {
+            summary.insert("tenant".into(), keys.tenant.as_str().into());
+            summary.insert("purpose".into(), keys.purpose.as_str().into());
+        }
+        InHand::RawAes(_) => {}
     }
     summary
 }
 
 /// Plaintext and sealed length of what was sealed.
-fn seal_into(seal: &Seal, sink: Sink, key: &InHand, context: &Context, output: Output) -> Result<(u64, u64), Failure> {
+async fn seal_into(
+    seal: &Seal,
+    sink: Sink,
+    key: &InHand,
+    context: &Context,
+    output: Output,
+) -> Result<(u64, u64), Failure> {
     if let (Format::CompactUncommitted, InHand::Tenant(key)) = (seal.format, key) {
         return compact::seal(seal, sink, key, context);
     }
     let mut input = Input::open(seal.r#in.as_deref())?;
     let mut counted = Counted { inner: sink, bytes: 0 };
-    let outcome = seal_through(seal, &mut input, key, context, &mut counted, output);
+    let outcome = seal_through(seal, &mut input, key, context, &mut counted, output).await;
     let Counted { inner: sink, bytes: sealed_bytes } = counted;
     match outcome {
         Ok(plaintext_bytes) => sink.finish().map(|()| (plaintext_bytes, sealed_bytes)),
@@ -187,7 +202,7 @@ fn seal_into(seal: &Seal, sink: Sink, key: &InHand, context: &Context, output: O
 }
 
 /// The length of what was sealed. A write that failed is the sealer's error here; the sink knows better.
-fn seal_through(
+async fn seal_through(
     seal: &Seal,
     input: &mut Input,
     key: &InHand,
@@ -197,12 +212,17 @@ fn seal_through(
 ) -> Result<u64, Failure> {
     let frame = seal.frame_length.map_or_else(|| Ok(FrameLength::default()), FrameLength::new);
     let frame = frame.map_err(|error| Failure::usage(error.to_string()))?;
+    let clock = Arc::new(SystemClock);
     match (seal.format, key) {
-        (Format::Esdk, InHand::Tenant(key)) => {
-            pour(input, key.esdk_sealer(to, context, frame)?, EsdkSealer::finish, output)
+        (_, InHand::Kms(keys)) => {
+            let sealer = keys.keyring.sealer(to, context, frame, keys.now).await?;
+            pour(input, sealer.with_clock(clock), EsdkSealer::finish, output)
         }
         (_, InHand::RawAes(keys)) => pour(input, keys.sealer(to, context, frame)?, EsdkSealer::finish, output),
-        (_, InHand::Tenant(key)) => pour(input, key.sealer(to, context)?, Sealer::finish, output),
+        (Format::Esdk, InHand::Tenant(key)) => {
+            pour(input, key.esdk_sealer(to, context, frame)?.with_clock(clock), EsdkSealer::finish, output)
+        }
+        (_, InHand::Tenant(key)) => pour(input, key.sealer(to, context)?.with_clock(clock), Sealer::finish, output),
     }
 }
 

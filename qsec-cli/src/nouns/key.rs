@@ -83,6 +83,17 @@ pub(crate) struct Named {
     access: Access,
 }
 
+/// What a verb on a tenant's keys cannot do without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// The KMS that the keys are bound to, and the credentials for it.
+    Kms,
+    /// It says more if that KMS can be asked, and the rest all the same.
+    KmsIfItCanBe,
+    /// The store alone.
+    Store,
+}
+
 impl KeyVerb {
     fn tenant(&self) -> &str {
         self.named().map_or_else(Provider::tenant, |named| &named.tenant)
@@ -118,6 +129,20 @@ impl KeyVerb {
         }
     }
 
+    /// What it cannot do without. A lock never waits for the lock's owner.
+    fn need(&self) -> Need {
+        match self {
+            Self::List(_) => Need::KmsIfItCanBe,
+            Self::Rotate { .. } => Need::Kms,
+            Self::Disable(_)
+            | Self::Enable(_)
+            | Self::ScheduleDeletion { .. }
+            | Self::CancelDeletion(_)
+            | Self::Shred { .. } => Need::Store,
+            Self::Provider(provider) => provider.need(),
+        }
+    }
+
     fn only_reads(&self) -> bool {
         match self {
             Self::List(_) => true,
@@ -139,22 +164,32 @@ pub(crate) async fn run(verb: KeyVerb, session: &Session<'_>) -> Result<Exit, Fa
         return Err(Failure::misuse("confirm_mismatch", "the confirmation is not the tenant's id"));
     }
     let deployment = home::open(session.global).await?;
-    let outcome = done(&deployment, &verb, now).await;
-    let (answer, text) = home::close(deployment, outcome, now).await?;
+    let outcome = Box::pin(done(&deployment, &verb, session, now)).await;
+    let (answer, text, exit) = home::close(deployment, outcome, now).await?;
     session.output.answer(&answer, |_| text)?;
-    Ok(Exit::Yes)
+    Ok(exit)
 }
 
-/// Does it, and says what was done: to a machine and to people.
-async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Result<(Value, String), Failure> {
+/// Does it, and says what was done: to a machine, to people, and by the exit status.
+async fn done(
+    deployment: &Deployment,
+    verb: &KeyVerb,
+    session: &Session<'_>,
+    now: SystemTime,
+) -> Result<(Value, String, Exit), Failure> {
     // Keys are looked at, and locked, in every state of the tenant.
     let tenant = deployment.tenant_for_operator(verb.tenant()).await?;
-    verb.access().reach(deployment, &tenant, now).await?;
+    match verb.need() {
+        Need::Kms => verb.access().reach(deployment, &tenant, now).await?,
+        Need::KmsIfItCanBe => verb.access().reach_if_possible(deployment, &tenant, session, now).await?,
+        Need::Store => {}
+    }
     let actor = operator();
     let id = tenant.id();
-    Ok(match verb {
+    let (answer, text) = match verb {
         KeyVerb::List(_) => {
             let keys = tenant.describe_keys(now).await?;
+            warn(&keys, session);
             (object(&keys), text(&keys))
         }
         KeyVerb::Rotate { purpose, .. } => {
@@ -187,12 +222,30 @@ async fn done(deployment: &Deployment, verb: &KeyVerb, now: SystemTime) -> Resul
             let answer = json!({"tenant": id, "version": version, "state": "destroyed", "remains": remains});
             (answer, format!("version {version} is destroyed; what remains: {}", remains.join(", ")))
         }
-        KeyVerb::Provider(provider) => provider.done(&tenant, now).await?,
-    })
+        KeyVerb::Provider(provider) => return provider.done(&tenant, session, now).await,
+    };
+    Ok((answer, text, Exit::Yes))
 }
 
 fn named_purpose(purpose: &str) -> Result<Purpose, Failure> {
     Purpose::new(purpose).map_err(|error| Failure::usage(error.to_string()))
+}
+
+/// Says of which KMS keys the state is not known, and what is not as it should be.
+fn warn(keys: &KeyringDescription, session: &Session<'_>) {
+    for answer in &keys.kms {
+        // A KMS that could not be reached for want of credentials was spoken of before.
+        if let Err(code) = answer.state
+            && code != "usage"
+        {
+            let message =
+                format!("KMS key `{}` was not described; what is shown is the tenant's own state", answer.key_id);
+            session.output.warning(code, &message);
+        }
+    }
+    for warning in &keys.warnings {
+        session.output.warning(warning.code(), &warning.to_string());
+    }
 }
 
 fn object(keys: &KeyringDescription) -> Value {

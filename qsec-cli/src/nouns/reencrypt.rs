@@ -8,9 +8,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use qsec::crypto::reencryption::{Failure as LeftObject, FileCursor, FileObjects, Progress};
 use qsec::crypto::{Context, Purpose};
-use qsec::{Deployment, Reencrypted};
+use qsec::{Reencrypted, Tenant};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Session, operator};
 use crate::failure::Failure;
@@ -36,14 +36,21 @@ pub(crate) struct Reencrypt {
     /// Where it is written down how far it has come: a rerun goes on there
     #[arg(long, value_name = "FILE")]
     cursor: PathBuf,
-    /// The contexts: a line `{"path":"...","context":{"row":"17"}}` for each path that has one
-    #[arg(long, value_name = "FILE.jsonl")]
-    context_from: Option<PathBuf>,
-    /// At most so many objects a second
-    #[arg(long, value_name = "N/s", value_parser = rate)]
-    rate: Option<u32>,
+    #[command(flatten)]
+    manner: Manner,
     #[command(flatten)]
     access: Access,
+}
+
+/// How objects are walked.
+#[derive(Debug, Args)]
+pub(crate) struct Manner {
+    /// The contexts: a line `{"path":"...","context":{"row":"17"}}` for each path that has one
+    #[arg(long, value_name = "FILE.jsonl", requires = "objects")]
+    context_from: Option<PathBuf>,
+    /// At most so many objects a second
+    #[arg(long, value_name = "N/s", value_parser = rate, requires = "objects")]
+    rate: Option<u32>,
 }
 
 /// The context of one object.
@@ -63,68 +70,95 @@ fn rate(text: &str) -> Result<u32, String> {
 
 pub(crate) async fn run(work: Reencrypt, session: &Session<'_>) -> Result<Exit, Failure> {
     let now = moment::changing(session.global.now)?;
-    files::one_dash([work.objects.as_path()].into_iter().chain(work.context_from.as_deref()))?;
+    let walk = Walk::new(&work.objects, &work.cursor, &work.manner)?;
     let purpose = Purpose::new(work.purpose.as_str()).map_err(|error| Failure::usage(error.to_string()))?;
-    let objects = FileObjects::new(work.listed()?).map_err(qsec::Error::from)?;
-    let bar = if session.output.shows_progress() {
-        ProgressBar::new(u64::try_from(objects.len()).unwrap_or(u64::MAX))
-    } else {
-        ProgressBar::hidden()
-    };
-    let style = ProgressStyle::with_template("sealing again {bar:30} {pos}/{len} {per_sec} {eta}");
-    let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let deployment = home::open(session.global).await?;
-    let outcome = Box::pin(work.walk(&deployment, &purpose, objects, &bar, now)).await;
-    bar.finish_and_clear();
+    let outcome = Box::pin(async {
+        let tenant = deployment.tenant(&work.tenant).await?;
+        work.access.reach(&deployment, &tenant, now).await?;
+        walk.run(&tenant, &purpose, session, now).await
+    })
+    .await;
     let done = home::close(deployment, outcome, now).await?;
-    session.output.answer(&work.answer(&done), |_| text(&done))?;
-    Ok(if done.progress.failed() == 0 { Exit::Yes } else { Exit::No })
+    let mut answer = Map::from_iter([("tenant".to_owned(), work.tenant.into())]);
+    answer.extend(members(&done));
+    session.output.answer(&answer, |_| text(&done))?;
+    Ok(exit(&done))
 }
 
-impl Reencrypt {
-    /// The paths in their order, each with its context.
-    fn listed(&self) -> Result<Vec<(PathBuf, Context)>, Failure> {
-        let list = files::read_text(&self.objects, MAX_LIST_BYTES, "malformed")?;
-        let mut contexts = self.context_from.as_deref().map_or_else(|| Ok(HashMap::new()), contexts)?;
-        let paths = list.lines().filter(|line| !line.is_empty()).map(PathBuf::from);
-        let listed = paths.map(|path| {
-            let context = contexts.remove(&path).unwrap_or_else(Context::empty);
-            (path, context)
-        });
-        Ok(listed.collect())
+/// Objects left as they are make it a no.
+pub(crate) fn exit(done: &Reencrypted) -> Exit {
+    if done.progress.failed() == 0 { Exit::Yes } else { Exit::No }
+}
+
+/// A walk over listed objects: everything that the options can get wrong was looked at.
+pub(crate) struct Walk<'a> {
+    objects: FileObjects,
+    cursor: &'a Path,
+    rate: Option<u32>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) fn new(list: &Path, cursor: &'a Path, manner: &Manner) -> Result<Self, Failure> {
+        files::one_dash([list].into_iter().chain(manner.context_from.as_deref()))?;
+        let objects = FileObjects::new(listed(list, manner.context_from.as_deref())?).map_err(qsec::Error::from)?;
+        Ok(Self { objects, cursor, rate: manner.rate })
     }
 
-    async fn walk(
-        &self,
-        deployment: &Deployment,
+    pub(crate) async fn run(
+        mut self,
+        tenant: &Tenant,
         purpose: &Purpose,
-        mut objects: FileObjects,
-        bar: &ProgressBar,
+        session: &Session<'_>,
         now: SystemTime,
     ) -> Result<Reencrypted, Failure> {
-        let tenant = deployment.tenant(&self.tenant).await?;
-        self.access.reach(deployment, &tenant, now).await?;
-        let mut cursor = FileCursor::new(&self.cursor);
+        let bar = if session.output.shows_progress() {
+            ProgressBar::new(u64::try_from(self.objects.len()).unwrap_or(u64::MAX))
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template("sealing again {bar:30} {pos}/{len} {per_sec} {eta}");
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let mut cursor = FileCursor::new(self.cursor);
         let mut pace = Pace::new(self.rate, now);
         let mut tick = |progress: &Progress| {
             bar.set_position(progress.seen());
             pace.next()
         };
-        Ok(tenant.reencrypt(purpose, &mut objects, &mut cursor, &mut tick, &operator(), now).await?)
-    }
-
-    fn answer(&self, done: &Reencrypted) -> Value {
-        let progress = &done.progress;
-        let left = |left: &LeftObject| json!({"object": left.object, "code": left.code});
-        json!({
-            "tenant": self.tenant, "done": progress.done(), "already_newest": progress.already_newest(),
-            "failed": progress.failures().iter().map(left).collect::<Vec<_>>(),
-            "versions_without_objects": done.versions_without_objects,
-        })
+        let actor = operator();
+        let walked = tenant.reencrypt(purpose, &mut self.objects, &mut cursor, &mut tick, &actor, now);
+        let done = Box::pin(walked).await;
+        bar.finish_and_clear();
+        Ok(done?)
     }
 }
 
-fn text(done: &Reencrypted) -> String {
+/// The paths in their order, each with its context.
+fn listed(list: &Path, context_from: Option<&Path>) -> Result<Vec<(PathBuf, Context)>, Failure> {
+    let list = files::read_text(list, MAX_LIST_BYTES, "malformed")?;
+    let mut contexts = context_from.map_or_else(|| Ok(HashMap::new()), contexts)?;
+    let paths = list.lines().filter(|line| !line.is_empty()).map(PathBuf::from);
+    let listed = paths.map(|path| {
+        let context = contexts.remove(&path).unwrap_or_else(Context::empty);
+        (path, context)
+    });
+    Ok(listed.collect())
+}
+
+/// What an answer says of it. The list of failures has an end, the count of them has none.
+pub(crate) fn members(done: &Reencrypted) -> Map<String, Value> {
+    let progress = &done.progress;
+    let left = |left: &LeftObject| json!({"object": left.object, "code": left.code});
+    let mut members = Map::new();
+    members.insert("done".into(), progress.done().into());
+    members.insert("already_newest".into(), progress.already_newest().into());
+    members.insert("failed".into(), progress.failures().iter().map(left).collect());
+    members.insert("failed_total".into(), progress.failed().into());
+    members.insert("versions_without_objects".into(), done.versions_without_objects.clone().into());
+    members
+}
+
+pub(crate) fn text(done: &Reencrypted) -> String {
     let (progress, versions) = (&done.progress, &done.versions_without_objects);
     let (sealed, newest, left) = (progress.done(), progress.already_newest(), progress.failed());
     let mut lines =

@@ -1,5 +1,7 @@
 //! `qsec tenant`
 
+mod policy;
+
 use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -7,6 +9,7 @@ use qsec::crypto::TenantKeyState;
 use qsec::{Deployment, NewTenant, TenantRecord, TenantState};
 use serde_json::{Value, json};
 
+use self::policy::PolicyOf;
 use super::{Session, operator};
 use crate::failure::Failure;
 use crate::output::{facts, table};
@@ -49,6 +52,9 @@ pub(crate) enum Tenant {
     /// Allow it again
     #[command(after_help = "Example:\n  qsec tenant unprotect acme")]
     Unprotect(Named),
+    /// Show or set what it demands of KMS keys: their regions, several of them, and none of ours for PHI
+    #[command(after_help = "Example:\n  qsec tenant policy acme --set demands.json")]
+    Policy(PolicyOf),
 }
 
 /// `tenant show`.
@@ -131,6 +137,9 @@ pub(crate) struct Deactivate {
 }
 
 pub(crate) async fn run(verb: Tenant, session: &Session<'_>) -> Result<Exit, Failure> {
+    if let Tenant::Policy(of) = &verb {
+        return policy::run(of, session).await;
+    }
     let reads = matches!(verb, Tenant::Show(_) | Tenant::List { .. });
     let now = if reads { moment::checking(session.global.now) } else { moment::changing(session.global.now)? };
     let deployment = home::open(session.global).await?;
@@ -161,7 +170,7 @@ async fn one(deployment: &Deployment, verb: Tenant, now: SystemTime) -> Result<S
             deployment.deactivate(id, days, &confirm, &actor, now).await?
         }
         Tenant::Show(Shows { id }) => deployment.tenant_record(&id).await?,
-        Tenant::List { .. } => return Err(Failure::internal("a list is not one tenant")),
+        Tenant::List { .. } | Tenant::Policy(_) => return Err(Failure::internal("it is answered elsewhere")),
     };
     Shown::of(deployment, record, now).await
 }
@@ -225,7 +234,8 @@ impl Shown {
     async fn of(deployment: &Deployment, record: TenantRecord, now: SystemTime) -> Result<Self, Failure> {
         let tenant = deployment.tenant_for_operator(record.id()).await?;
         let key_available = match tenant.describe_keys(now).await {
-            Ok(keys) => keys.state == TenantKeyState::Active,
+            // Of a KMS that does not answer us it is not known.
+            Ok(keys) => keys.state == TenantKeyState::Active && keys.kms.iter().any(|answer| answer.state.is_ok()),
             Err(error) if error.is_retryable() => return Err(error.into()),
             // No key at all, or one that its owner keeps from us.
             Err(_) => false,

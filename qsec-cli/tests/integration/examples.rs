@@ -11,6 +11,7 @@ fn prepared() -> Room {
     room.write("access.json", POLICY);
     room.write("policy.json", r#"{"version":1,"tenants":{"acme":{"users":{"ana":{}}}}}"#);
     room.write("policy.toml", "version = 1\n[tenants.acme.users.ana]\n");
+    room.write("demands.json", r#"{"regions":["eu-central-1"]}"#);
     room.write("old.json", r#"{"version":1,"tenants":{"acme":{}}}"#);
     room.write("new.json", r#"{"version":1,"tenants":{"acme":{"users":{"ana":{}}}}}"#);
     room.write("request.json", r#"{"tenant":"acme","principal":{"user":"ana"},"action":"read"}"#);

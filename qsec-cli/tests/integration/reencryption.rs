@@ -38,7 +38,7 @@ fn every_object_ends_under_the_newest_version_with_its_context() {
     let done = room.json(&WALK).is(0);
     assert_eq!(
         done.text(),
-        "{\"tenant\":\"acme\",\"done\":3,\"already_newest\":0,\"failed\":[],\"versions_without_objects\":[1]}\n"
+        "{\"tenant\":\"acme\",\"done\":3,\"already_newest\":0,\"failed\":[],\"failed_total\":0,\"versions_without_objects\":[1]}\n"
     );
     for row in 1..=3 {
         let (name, context) = (format!("{row}.sealed"), format!("row={row}"));
@@ -68,7 +68,7 @@ fn what_does_not_open_is_left_listed_and_a_no() {
         (&answer["done"], &answer["failed"]),
         (&json!(2), &json!([{"object": "2.sealed", "code": "not_opened"}]))
     );
-    assert_eq!(answer["versions_without_objects"], json!([]));
+    assert_eq!((&answer["failed_total"], &answer["versions_without_objects"]), (&json!(1), &json!([])));
     assert_eq!(room.read("2.sealed"), broken);
     let text = room.run(&WALK).is(1);
     assert!(text.text().contains("2.sealed: not_opened"), "{}", text.text());
@@ -85,6 +85,19 @@ fn rerun_begins_where_the_cursor_stands() {
     assert_eq!((&anew["done"], &anew["already_newest"]), (&json!(0), &json!(3)));
     room.write("re.cursor", "{\"another\":\"file\"}");
     room.json(&WALK).fails(2, "cursor_invalid");
+}
+
+#[test]
+fn cursor_that_stands_outside_the_list_is_misuse() {
+    let room = room();
+    room.json(&WALK).is(0);
+    let mut cursor: serde_json::Value = serde_json::from_slice(&room.read("re.cursor")).unwrap();
+    assert_eq!((&cursor["after"], &cursor["finished"]), (&json!("3.sealed"), &json!(true)));
+    cursor["finished"] = json!(false);
+    room.write("re.cursor", cursor.to_string());
+    room.write("objects.txt", "1.sealed\n2.sealed\n");
+    let error = room.json(&WALK).fails(2, "cursor_invalid");
+    assert!(error["message"].as_str().unwrap().contains("`3.sealed`"), "{error}");
 }
 
 #[test]

@@ -120,3 +120,28 @@ fn a_change_can_be_bound_to_a_version() {
     room.json(&["tenant", "disable-users", "acme", "--if-version", &version.to_string()]).is(0);
     room.json(&["tenant", "enable-users", "acme", "--if-version", &version.to_string()]).fails(1, "tenant_changed");
 }
+
+#[test]
+fn policy_of_keys_is_shown_set_and_recorded_and_phi_demands_a_customers_key() {
+    let room = Room::with_acme();
+    let nothing = json!({"tenant": "acme", "phi": false, "require_multi_region": false, "regions": null});
+    assert_eq!(room.json(&["tenant", "policy", "acme"]).is(0).answer(), nothing);
+    let set = ["tenant", "policy", "acme", "--set", "policy.json"];
+    // Keys of the deployment's own KMS have no region; for PHI they will not do.
+    room.write("policy.json", "{\"regions\":[\"eu-west-1\",\"eu-central-1\"],\"require_multi_region\":true}");
+    let regions = json!(["eu-central-1", "eu-west-1"]);
+    let demands = json!({"tenant": "acme", "phi": false, "require_multi_region": true, "regions": regions});
+    assert_eq!(room.json(&set).is(0).answer(), demands);
+    room.write("policy.json", "{\"phi\":true}");
+    room.json(&set).fails(1, "phi_requires_cmk");
+    assert_eq!(room.json(&["tenant", "policy", "acme"]).is(0).answer(), demands);
+    assert!(room.run(&["tenant", "policy", "acme"]).is(0).text().contains("eu-central-1, eu-west-1"));
+    for (wrong, code) in [("no json", "malformed"), ("{\"phy\":true}", "malformed"), ("{\"regions\":[]}", "usage")] {
+        room.write("policy.json", wrong);
+        room.json(&set).fails(2, code);
+    }
+    let log = room.run(&["audit", "tail", "--tenant", "acme", "--type", "tenant.policy_changed"]).is(0);
+    let changed = "\"changed\":[\"regions\",\"require_multi_region\"]";
+    assert_eq!(log.text().matches(changed).count(), 1, "{}", log.text());
+    assert_eq!(log.text().matches("phi_requires_cmk").count(), 1, "{}", log.text());
+}

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::keyring::description::{VersionDescription, describe_versions};
-use crate::keyring::{KeyError, Keyring, Migration, TenantKeyState};
+use crate::keyring::{KeyError, KeyPolicy, Keyring, Migration, TenantKeyState};
 use crate::kms::{KeyId, Kms};
 
 /// Where a tenant's keys are bound, as the store has it.
@@ -42,6 +42,8 @@ pub struct KeyBinding {
     pub endpoint: Option<String>,
     /// The move to other KMS keys that is under way.
     pub migration: Option<Migration>,
+    /// What the tenant demands of its KMS keys.
+    pub policy: KeyPolicy,
     /// Every version of every purpose, by purpose and number.
     pub versions: Vec<VersionDescription>,
 }
@@ -69,6 +71,7 @@ impl Keyring {
             key_ids: binding.key_ids.clone(),
             endpoint: binding.endpoint.clone(),
             migration: Migration::of(&records),
+            policy: binding.policy(),
             versions: describe_versions(&records),
         })
     }

@@ -229,8 +229,15 @@ impl Core {
         Ok(Snapshot { binding, versions })
     }
 
-    /// The records as they are now, of keys that can be used.
+    /// The records as they are now, of keys that can be used, for a change that needs their KMS.
     pub(super) async fn changeable(&self, now: SystemTime) -> Result<Snapshot, KeyError> {
+        let records = self.unlocked(now).await?;
+        self.reaches(&records)?;
+        Ok(records)
+    }
+
+    /// The records as they are now, of keys that the tenant has not stopped.
+    pub(super) async fn unlocked(&self, now: SystemTime) -> Result<Snapshot, KeyError> {
         let records = self.load(now).await?;
         match records.binding.stopped() {
             None => Ok(Snapshot::clone(&records)),

@@ -81,6 +81,9 @@ pub struct Migration {
     pub old_wrappings_removed: u64,
     /// Until when the old wrappings are kept, once the new KMS keys are in use.
     pub keep_old_until: Option<SystemTime>,
+    /// Whether no wrapping is left but those under the KMS keys in use. The next step of a move that has switched, and keeps
+    /// nothing, is then its last; whoever must record the end before it comes does so now.
+    pub is_tidy: bool,
 }
 
 impl Migration {
@@ -103,6 +106,7 @@ impl Migration {
             kms_calls: migration.kms_calls,
             old_wrappings_removed: migration.old_wrappings_removed,
             keep_old_until: migration.keep_old_until,
+            is_tidy: is_tidy(records),
         }
     }
 }
@@ -347,6 +351,7 @@ fn nothing_to_do(records: &Snapshot) -> Migration {
         kms_calls: 0,
         old_wrappings_removed: 0,
         keep_old_until: None,
+        is_tidy: is_tidy(records),
     }
 }
 
@@ -504,6 +509,10 @@ fn next_to_wrap(records: &Snapshot, keys: &KmsKeys) -> Option<(Purpose, u32)> {
     let lacks = |record: &VersionRecord| keys.iter().any(|key| record.wrapping(&key).is_none());
     let found = records.versions.iter().find(|(_, record)| is_living(record) && lacks(record));
     found.map(|(place, _)| place.clone())
+}
+
+fn is_tidy(records: &Snapshot) -> bool {
+    tidied(records).is_ok_and(|(rows, _)| rows.is_empty())
 }
 
 /// Versions without their wrappings under KMS keys that are not in use, as many as one write takes, and how many

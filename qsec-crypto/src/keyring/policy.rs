@@ -152,7 +152,7 @@ impl Keyring {
     /// [`KeyError::Stopped`] by the state of the tenant's key; [`KeyError::Kms`] if a KMS does not tell where its key is;
     /// [`KeyError::Store`] if the store fails.
     pub async fn set_policy(&self, policy: &KeyPolicy, now: SystemTime) -> Result<(), KeyError> {
-        let mut records = self.core.changeable(now).await?;
+        let mut records = self.core.unlocked(now).await?;
         self.core.obeys(policy, &records.binding.keys(), now).await?;
         match &records.binding.migration {
             Some(migration) if migration.state.is_before_switch() => {

@@ -62,7 +62,8 @@ pub trait Objects: Send {
     /// The next objects after this one, at most so many; from the start if there is none. Empty: there are no more.
     ///
     /// # Errors
-    /// If they cannot be listed.
+    /// If they cannot be listed; of kind [`InvalidInput`](io::ErrorKind::InvalidInput) if the one that they should come
+    /// after is not among them: the cursor is then refused.
     fn list(&mut self, after: Option<&str>, most: usize) -> io::Result<Vec<Object>>;
 
     /// The sealed bytes of an object.

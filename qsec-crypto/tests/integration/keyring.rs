@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use qsec_crypto::kms::{Fault, KmsKeyState};
+use qsec_crypto::kms::{Fault, FaultyKms, KmsKeyState, LocalKms, RootKey};
 use qsec_crypto::{
-    Context, KeyRecords, Keyring, Purpose, StoppedBy, TenantKeyState, VersionState, WrappingRole, check_deletion_days,
+    Context, KeyRecords, Keyring, MemoryStore, Purpose, StoppedBy, TenantKeyState, VersionState, WrappingRole,
+    check_deletion_days,
 };
 
 use crate::world::{DAY, World, at, data, tenant};
@@ -255,4 +256,36 @@ fn events_name_every_change_and_hold_no_secret() {
     assert_eq!(world.observer.take(), expected);
     let shown = format!("{:?} {:?} {:?}", world.keys, world.records, Arc::clone(&world.local));
     assert!(!shown.contains("7, 7") && !shown.contains("0707"), "{shown}");
+}
+
+#[test]
+fn a_lock_needs_no_kms_and_a_key_does() {
+    let world = World::new();
+    pollster::block_on(async {
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        // A node that does not know the KMS which the keys are bound to.
+        let other = Arc::new(LocalKms::open(RootKey::from_bytes(&[9; 32]), MemoryStore::new()).unwrap());
+        let node =
+            Keyring::new(tenant("acme"), Arc::new(FaultyKms::over(other).as_provider("aws")), world.records.clone());
+        let described = node.describe(at(0)).await.unwrap();
+        assert!(described.kms.iter().all(|answer| answer.state == Err("usage")), "{described:?}");
+        assert_eq!((described.state, described.versions.len()), (TenantKeyState::Active, 2));
+        for at in [at(0), at(1)] {
+            let error = node.current(&data(), at).await.unwrap_err();
+            assert!(error.code() == "usage" && error.to_string().contains("`internal`"), "{error}");
+        }
+        assert_eq!(node.rotate(&data(), at(1)).await.unwrap_err().code(), "usage");
+        assert_eq!(node.rewrap(&[], &[], at(1)).await.unwrap_err().code(), "usage");
+
+        node.disable(at(1)).await.unwrap();
+        assert_eq!(node.current(&data(), at(1)).await.unwrap_err().code(), "key_disabled");
+        node.enable(at(1)).await.unwrap();
+        node.schedule_deletion(7, at(1)).await.unwrap();
+        node.cancel_deletion(at(1)).await.unwrap();
+        node.enable(at(1)).await.unwrap();
+        assert_eq!(node.shred(&data(), 1, at(1)).await.unwrap().wrappings_destroyed, 2);
+        // Given later, it is enough: that it was not known is not remembered.
+        node.add_kms(world.kms.clone());
+        assert_eq!(node.current(&data(), at(1)).await.unwrap().version(), 2);
+    });
 }

@@ -64,7 +64,8 @@ impl<'e> Evaluation<'e> {
     ) -> Result<bool, Failed> {
         let Some((last, before)) = steps.split_last() else {
             return Ok(match holder {
-                Holder::User(who) => self.principal.known && found(Value::User(who)),
+                // Anonymous is nobody to compare with; another user is, whoever asks.
+                Holder::User(who) => (self.principal.known || who != Who::Requester) && found(Value::User(who)),
                 Holder::Resource(what) => found(Value::Resource(what)),
                 Holder::Environment => false,
             });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use qsec::crypto::esdk::{RawAesKey, RawAesKeyring};
-use qsec::crypto::{Purpose, RawKey, SecretKey, TenantId, TenantKey};
+use qsec::crypto::esdk::{KmsKeyring, RawAesKey, RawAesKeyring};
+use qsec::crypto::{Inspection, Purpose, RawKey, SecretKey, TenantId, TenantKey, inspect};
 use qsec::{Deployment, Tenant};
 use zeroize::Zeroizing;
 
@@ -54,6 +54,18 @@ pub(crate) enum InHand {
     Tenant(TenantKey),
     /// Keys of one's own for messages of the AWS Encryption SDK.
     RawAes(RawAesKeyring),
+    /// A tenant's own keys in AWS KMS, for the same.
+    Kms(CustomerKeys),
+}
+
+/// A tenant's own keys in AWS KMS: each message has a data key of its own under all of them.
+#[derive(Debug)]
+pub(crate) struct CustomerKeys {
+    pub(crate) keyring: KmsKeyring,
+    pub(crate) tenant: String,
+    pub(crate) purpose: Purpose,
+    /// When a data key is asked for.
+    pub(crate) now: SystemTime,
 }
 
 /// A key at hand, and the deployment that it came from: open until the work is done, so that a refusal is recorded.
@@ -99,14 +111,28 @@ impl KeyChoice {
         Ok(())
     }
 
-    pub(crate) async fn to_seal(&self, session: &Session<'_>, now: SystemTime) -> Result<KeyInHand, Failure> {
+    /// The key for new bytes of a format.
+    pub(crate) async fn to_seal(
+        &self,
+        format: Format,
+        session: &Session<'_>,
+        now: SystemTime,
+    ) -> Result<KeyInHand, Failure> {
         if let Some(keyring) = self.raw_aes(session)? {
             return Ok(KeyInHand::of_file(InHand::RawAes(keyring)));
         }
         if let Some(raw) = self.raw(session)? {
             return Ok(KeyInHand::of_file(InHand::Tenant(raw.at_version(self.key_version.unwrap_or(0))?)));
         }
-        self.of_tenant(session, now, async |tenant, purpose| tenant.sealing_key(purpose, now).await).await
+        self.of_tenant(session, now, async |tenant, purpose| {
+            if format == Format::Esdk
+                && let Some(keys) = self.in_kms(tenant, purpose, now).await?
+            {
+                return Ok(InHand::Kms(keys));
+            }
+            Ok(InHand::Tenant(tenant.sealing_key(purpose, now).await?))
+        })
+        .await
     }
 
     /// The key for bytes that begin so.
@@ -126,25 +152,49 @@ impl KeyChoice {
             };
             return Ok(KeyInHand::of_file(InHand::Tenant(key)));
         }
-        self.of_tenant(session, now, async |tenant, purpose| tenant.opening_key(prefix, purpose, now).await).await
+        self.of_tenant(session, now, async |tenant, purpose| {
+            if is_of_kms(prefix, tenant.id(), purpose)
+                && let Some(keys) = self.in_kms(tenant, purpose, now).await?
+            {
+                return Ok(InHand::Kms(keys));
+            }
+            Ok(InHand::Tenant(tenant.opening_key(prefix, purpose, now).await?))
+        })
+        .await
+    }
+
+    /// The tenant's own keys, if they are in AWS KMS.
+    async fn in_kms(
+        &self,
+        tenant: &Tenant,
+        purpose: &Purpose,
+        now: SystemTime,
+    ) -> Result<Option<CustomerKeys>, Failure> {
+        let binding = tenant.key_binding(now).await?;
+        if binding.provider != "aws" {
+            return Ok(None);
+        }
+        let kms = self.access.aws(binding.endpoint.as_deref())?;
+        let keyring = tenant.kms_keyring(kms, purpose, now).await?;
+        Ok(Some(CustomerKeys { keyring, tenant: tenant.id().to_owned(), purpose: purpose.clone(), now }))
     }
 
     async fn of_tenant(
         &self,
         session: &Session<'_>,
         now: SystemTime,
-        key: impl AsyncFnOnce(&Tenant, &Purpose) -> Result<TenantKey, qsec::Error>,
+        key: impl AsyncFnOnce(&Tenant, &Purpose) -> Result<InHand, Failure>,
     ) -> Result<KeyInHand, Failure> {
         let purpose = self.purpose()?;
         let deployment = home::open(session.global).await?;
         let outcome = async {
             let tenant = deployment.tenant(self.tenant.as_deref().unwrap_or_default()).await?;
             self.access.reach(&deployment, &tenant, now).await?;
-            Ok::<_, Failure>(key(&tenant, &purpose).await?)
+            key(&tenant, &purpose).await
         }
         .await;
         match outcome {
-            Ok(key) => Ok(KeyInHand { key: Arc::new(InHand::Tenant(key)), deployment: Some(deployment) }),
+            Ok(key) => Ok(KeyInHand { key: Arc::new(key), deployment: Some(deployment) }),
             Err(failure) => home::close(deployment, Err(failure), now).await,
         }
     }
@@ -189,6 +239,12 @@ impl KeyChoice {
             None => Ok(Purpose::data()),
         }
     }
+}
+
+/// Whether a message of the AWS Encryption SDK has no data key under a tenant key of this tenant and purpose.
+fn is_of_kms(header: &[u8], tenant: &str, purpose: &Purpose) -> bool {
+    let Ok(Inspection::Esdk(message)) = inspect(header, None) else { return false };
+    TenantId::new(tenant).is_ok_and(|tenant| message.tenant_key_version(&tenant, purpose).is_none())
 }
 
 fn warn_of_readers(path: &Path, session: &Session<'_>) {

@@ -5,6 +5,7 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use qsec::SystemClock;
 use qsec::crypto::esdk::{Content, EsdkOpener, MessageHeader, UnopenedMessage};
 use qsec::crypto::{Context, OpenError, Opener, TenantKey, inspect};
 
@@ -31,7 +32,7 @@ pub(crate) async fn run(open: Open, session: &Session<'_>) -> Result<Exit, Failu
     let held = open.binding.key.to_open(&header, session, now).await?;
     let key = Arc::clone(&held.key);
     let job = Job { key: Arc::clone(&key), context, header, name: input.name.clone() };
-    let outcome = job.run(&open, input, session);
+    let outcome = Box::pin(job.run(&open, input, session)).await;
     let written = held.close(outcome, now).await?;
     let mut summary = named(format, suite, &key);
     summary.insert("plaintext_bytes".into(), written.into());
@@ -122,7 +123,7 @@ impl<R: Read> Parts<R> {
 }
 
 impl Job {
-    fn run(&self, open: &Open, input: Input, session: &Session<'_>) -> Result<u64, Failure> {
+    async fn run(&self, open: &Open, input: Input, session: &Session<'_>) -> Result<u64, Failure> {
         let mut sink = Sink::open(open.out.as_deref(), Existing::Replace)?;
         let written = match open.range {
             None if is_compact(&self.header) => {
@@ -131,40 +132,40 @@ impl Job {
                 Ok(u64::try_from(plain.len()).unwrap_or(u64::MAX))
             }
             Some(range) => self.range(input, range, &mut sink),
-            None if sink.is_file() => self.to_file(input, &mut sink, session),
-            None if open.stream => self.stream(input, &mut sink),
-            None => self.verified_first(input, &mut sink, open.spool_dir.as_deref()),
+            None if sink.is_file() => self.to_file(input, &mut sink, session).await,
+            None if open.stream => self.stream(input, &mut sink).await,
+            None => self.verified_first(input, &mut sink, open.spool_dir.as_deref()).await,
         }?;
         sink.finish()?;
         Ok(written)
     }
 
     /// To a file: one pass under a temporary name, which becomes the file when the end has verified.
-    fn to_file(&self, input: Input, sink: &mut Sink, session: &Session<'_>) -> Result<u64, Failure> {
+    async fn to_file(&self, input: Input, sink: &mut Sink, session: &Session<'_>) -> Result<u64, Failure> {
         let bar = progress(session.output, input.length, "opening");
         let sealed = Cursor::new(self.header.clone()).chain(bar.wrap_read(input.reader));
-        let written = self.pour(sealed, sink).map_err(|stopped| stopped.failure)?;
+        let written = self.pour(sealed, sink).await.map_err(|stopped| stopped.failure)?;
         bar.finish_and_clear();
         Ok(written)
     }
 
     /// To a pipe: a file is read twice, standard input is kept as ciphertext until it verified.
-    fn verified_first(&self, input: Input, sink: &mut Sink, spool_dir: Option<&Path>) -> Result<u64, Failure> {
+    async fn verified_first(&self, input: Input, sink: &mut Sink, spool_dir: Option<&Path>) -> Result<u64, Failure> {
         let mut file = match input.reader {
             Reader::File(file) if input.length.is_some() => file,
             mut reader @ (Reader::File(_) | Reader::Stdin(_)) => self.spool(&mut reader, spool_dir)?,
         };
         let rewind = |file: &mut File| file.rewind().map_err(|error| files::unreadable(&self.name, &error));
         rewind(&mut file)?;
-        self.pour(&mut file, &mut io::sink()).map_err(|stopped| stopped.failure)?;
+        self.pour(&mut file, &mut io::sink()).await.map_err(|stopped| stopped.failure)?;
         rewind(&mut file)?;
-        self.pour(&mut file, sink).map_err(Stopped::changed_between_passes)
+        self.pour(&mut file, sink).await.map_err(Stopped::changed_between_passes)
     }
 
     /// As it verifies, in one pass.
-    fn stream(&self, input: Input, sink: &mut Sink) -> Result<u64, Failure> {
+    async fn stream(&self, input: Input, sink: &mut Sink) -> Result<u64, Failure> {
         let sealed = Cursor::new(self.header.clone()).chain(input.reader);
-        self.pour(sealed, sink).map_err(Stopped::with_prefix)
+        self.pour(sealed, sink).await.map_err(Stopped::with_prefix)
     }
 
     /// Only some bytes of a file: the chunks that hold them. Each verifies by itself, so that to a pipe they are all opened
@@ -174,7 +175,7 @@ impl Job {
             return Err(Failure::usage("`--range` needs a file that can be read from the middle"));
         };
         let opener = self.tenant_key()?.seekable(file, &self.context);
-        let mut opener = opener.map_err(|error| self.failure(error))?;
+        let mut opener = opener.map_err(|error| self.failure(error))?.with_clock(Arc::new(SystemClock));
         let length = opener.plaintext_len().map_err(|error| self.failure(error))?;
         let (start, count) = range.within(length);
         let mut pass = |to: &mut dyn Write, on_write: &dyn Fn(&io::Error) -> Failure| {
@@ -209,10 +210,10 @@ impl Job {
     }
 
     /// Opens to the end, chunk by chunk.
-    fn pour(&self, sealed: impl Read, to: &mut impl Outlet) -> Result<u64, Stopped> {
+    async fn pour(&self, sealed: impl Read, to: &mut impl Outlet) -> Result<u64, Stopped> {
         let stopped = |prefix_bytes, failure| Stopped { prefix_bytes, failure };
         let mut written = 0_u64;
-        let mut parts = self.parts(sealed).map_err(|error| stopped(0, self.failure(error)))?;
+        let mut parts = self.parts(sealed).await.map_err(|failure| stopped(0, failure))?;
         loop {
             let chunk = match parts.next() {
                 Ok(Some(chunk)) => chunk,
@@ -228,12 +229,23 @@ impl Job {
         Ok(written)
     }
 
-    fn parts<R: Read>(&self, sealed: R) -> Result<Parts<R>, OpenError> {
+    async fn parts<R: Read>(&self, sealed: R) -> Result<Parts<R>, Failure> {
         let is_message = self.header.first() == Some(&MESSAGE_VERSION);
+        let failure = |error| self.failure(error);
+        let (context, clock) = (&self.context, Arc::new(SystemClock));
         Ok(match &*self.key {
-            InHand::RawAes(keys) => Parts::Message(Box::new(keys.opener(sealed, &self.context)?)),
-            InHand::Tenant(key) if is_message => Parts::Message(Box::new(key.esdk_opener(sealed, &self.context)?)),
-            InHand::Tenant(key) => Parts::Native(Box::new(key.opener(sealed, &self.context)?)),
+            InHand::Kms(keys) => {
+                let opener = keys.keyring.opener(sealed, context, keys.now).await?;
+                Parts::Message(Box::new(opener.with_clock(clock)))
+            }
+            InHand::RawAes(keys) => Parts::Message(Box::new(keys.opener(sealed, context).map_err(failure)?)),
+            InHand::Tenant(key) if is_message => {
+                let opener = key.esdk_opener(sealed, context).map_err(failure)?;
+                Parts::Message(Box::new(opener.with_clock(clock)))
+            }
+            InHand::Tenant(key) => {
+                Parts::Native(Box::new(key.opener(sealed, context).map_err(failure)?.with_clock(clock)))
+            }
         })
     }
 
@@ -241,7 +253,9 @@ impl Job {
     fn tenant_key(&self) -> Result<&TenantKey, Failure> {
         match &*self.key {
             InHand::Tenant(key) => Ok(key),
-            InHand::RawAes(_) => Err(Failure::usage("the native formats take `--raw-key`, or a tenant")),
+            InHand::RawAes(_) | InHand::Kms(_) => {
+                Err(Failure::usage("the native formats take `--raw-key`, or a tenant"))
+            }
         }
     }
 

@@ -1,16 +1,19 @@
 //! `qsec key provider` and `qsec rewrap`: under which KMS keys a tenant's keys are.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use clap::{Args, ValueEnum};
-use qsec::crypto::Migration;
-use qsec::crypto::kms::KeyId;
+use qsec::crypto::kms::{KeyId, Kms};
+use qsec::crypto::{Migration, Purpose};
 use qsec::{Deployment, Tenant};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::migration_object;
+use super::{Need, migration_object, warn};
 use crate::failure::Failure;
 use crate::kms::Access;
+use crate::nouns::reencrypt::{self, Manner, Walk};
 use crate::nouns::{Session, operator};
 use crate::output::facts;
 use crate::{Exit, home, moment};
@@ -30,11 +33,25 @@ pub(crate) struct Provider {
     #[arg(long, value_name = "URL", requires = "to")]
     endpoint: Option<String>,
     /// Call off a move that has not switched yet
-    #[arg(long, conflicts_with_all = ["to", "keep_old"])]
+    #[arg(long, conflicts_with_all = ["to", "keep_old", "reencrypt"])]
     abort: bool,
     /// Keep the old wrappings for so many days as a way back
     #[arg(long, value_name = "DAYS", requires = "to", value_parser = clap::value_parser!(u32).range(0..=30))]
     keep_old: Option<u32>,
+    /// Make a new key version first, and seal the objects under it once the keys have moved
+    #[arg(long, requires = "to", requires = "objects", requires = "cursor")]
+    reencrypt: bool,
+    /// What the new key version is for (default: data)
+    #[arg(long, value_name = "P", requires = "reencrypt")]
+    purpose: Option<String>,
+    /// The objects: one path a line
+    #[arg(long, value_name = "LIST", requires = "reencrypt")]
+    objects: Option<PathBuf>,
+    /// Where it is written down how far it has come: a rerun goes on there
+    #[arg(long, value_name = "FILE", requires = "reencrypt")]
+    cursor: Option<PathBuf>,
+    #[command(flatten)]
+    manner: Manner,
     #[command(flatten)]
     access: Access,
 }
@@ -50,6 +67,18 @@ enum Target {
     Pkcs11,
     /// The transit engine of a vault; its keys have names
     Vault,
+}
+
+impl Target {
+    /// The provider's name in a binding.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Internal => "internal",
+            Self::Aws => "aws",
+            Self::Pkcs11 => "pkcs11",
+            Self::Vault => "vault",
+        }
+    }
 }
 
 /// `qsec rewrap`.
@@ -82,6 +111,15 @@ impl Provider {
         &self.access
     }
 
+    /// Calling a move off needs no KMS, and showing where the keys are hardly any.
+    pub(super) fn need(&self) -> Need {
+        match (self.to, self.abort) {
+            (Some(_), _) => Need::Kms,
+            (None, true) => Need::Store,
+            (None, false) => Need::KmsIfItCanBe,
+        }
+    }
+
     /// Whether it only shows where the keys are.
     pub(super) fn only_shows(&self) -> bool {
         self.to.is_none() && !self.abort
@@ -109,7 +147,7 @@ impl Provider {
 
     async fn move_to(&self, target: Target, tenant: &Tenant, now: SystemTime) -> Result<Migration, Failure> {
         let (keep_old, actor) = (self.keep_old.unwrap_or(0), operator());
-        let kms = match target {
+        let kms: Arc<dyn Kms> = match target {
             Target::Internal => return Ok(tenant.revert_keys(keep_old, &actor, now).await?),
             Target::Aws => self.access.aws(self.endpoint.as_deref())?,
             Target::Pkcs11 => self.access.pkcs11().await?,
@@ -118,29 +156,64 @@ impl Provider {
         Ok(tenant.change_key_provider(kms, &self.key_id, keep_old, &actor, now).await?)
     }
 
-    /// Does it, and says what was done: to a machine and to people.
-    pub(super) async fn done(&self, tenant: &Tenant, now: SystemTime) -> Result<(Value, String), Failure> {
+    /// Does it, and says what was done: to a machine, to people, and by the exit status.
+    pub(super) async fn done(
+        &self,
+        tenant: &Tenant,
+        session: &Session<'_>,
+        now: SystemTime,
+    ) -> Result<(Value, String, Exit), Failure> {
         if self.abort {
             tenant.abort_key_migration(&operator(), now).await?;
             let answer = json!({"tenant": tenant.id(), "state": "aborted"});
-            return Ok((answer, format!("the keys of `{}` stay where they are", tenant.id())));
+            return Ok((answer, format!("the keys of `{}` stay where they are", tenant.id()), Exit::Yes));
         }
-        let Some(target) = self.to else { return shown(tenant, now).await };
+        let Some(target) = self.to else { return shown(tenant, session, now).await };
         self.check(target)?;
+        let walk = match (&self.objects, &self.cursor) {
+            (Some(objects), Some(cursor)) => Some(Walk::new(objects, cursor, &self.manner)?),
+            _ => None,
+        };
         #[expect(clippy::disallowed_methods, reason = "the answer tells how long it took")]
         let began = Instant::now();
+        let took = || u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let Some(walk) = walk else {
+            let migration = self.move_to(target, tenant, now).await?;
+            return Ok((moved(tenant, &migration, took()).into(), moved_text(&migration), Exit::Yes));
+        };
+        let purpose = Purpose::new(self.purpose.as_deref().unwrap_or("data"));
+        let purpose = purpose.map_err(|error| Failure::usage(error.to_string()))?;
+        if self.begins(target, tenant, now).await? {
+            tenant.rotate_key(&purpose, &operator(), now).await?;
+        }
         let migration = self.move_to(target, tenant, now).await?;
-        let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Ok((moved(tenant, &migration, took), moved_text(&migration)))
+        let done = walk.run(tenant, &purpose, session, now).await?;
+        let mut answer = moved(tenant, &migration, took());
+        answer.insert("records_rewritten".into(), done.progress.done().into());
+        answer.extend(reencrypt::members(&done));
+        let text = format!("{}\n{}", moved_text(&migration), reencrypt::text(&done));
+        Ok((answer.into(), text, reencrypt::exit(&done)))
+    }
+
+    /// Whether this begins a move, and does not go on with one: said again, it must make no further key version.
+    async fn begins(&self, target: Target, tenant: &Tenant, now: SystemTime) -> Result<bool, Failure> {
+        let binding = tenant.key_binding(now).await?;
+        let is_there =
+            binding.provider == target.name() && (target == Target::Internal || binding.key_ids == self.key_id);
+        Ok(binding.migration.is_none() && !is_there)
     }
 }
 
-fn moved(tenant: &Tenant, migration: &Migration, took_ms: u64) -> Value {
-    json!({
-        "tenant": tenant.id(), "provider": migration.provider, "state": migration.state.name(),
-        "versions_rewrapped": migration.versions_rewrapped, "kms_calls": migration.kms_calls,
-        "records_rewritten": 0, "took_ms": took_ms,
-    })
+fn moved(tenant: &Tenant, migration: &Migration, took_ms: u64) -> Map<String, Value> {
+    let mut answer = Map::new();
+    answer.insert("tenant".into(), tenant.id().into());
+    answer.insert("provider".into(), migration.provider.as_str().into());
+    answer.insert("state".into(), migration.state.name().into());
+    answer.insert("versions_rewrapped".into(), migration.versions_rewrapped.into());
+    answer.insert("kms_calls".into(), migration.kms_calls.into());
+    answer.insert("records_rewritten".into(), 0.into());
+    answer.insert("took_ms".into(), took_ms.into());
+    answer
 }
 
 fn moved_text(migration: &Migration) -> String {
@@ -155,8 +228,9 @@ fn moved_text(migration: &Migration) -> String {
     }
 }
 
-async fn shown(tenant: &Tenant, now: SystemTime) -> Result<(Value, String), Failure> {
+async fn shown(tenant: &Tenant, session: &Session<'_>, now: SystemTime) -> Result<(Value, String, Exit), Failure> {
     let keys = tenant.describe_keys(now).await?;
+    warn(&keys, session);
     let ids: Vec<&str> = keys.key_ids.iter().map(KeyId::as_str).collect();
     let answer = json!({
         "tenant": keys.tenant.as_str(), "state": keys.state.name(),
@@ -182,7 +256,7 @@ async fn shown(tenant: &Tenant, now: SystemTime) -> Result<(Value, String), Fail
         ("KMS keys", ids.join(", ")),
         ("migration", moving),
     ]);
-    Ok((answer, text))
+    Ok((answer, text, Exit::Yes))
 }
 
 /// `qsec rewrap`.
