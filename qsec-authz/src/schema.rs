@@ -26,7 +26,7 @@ impl Policy {
     }
 }
 
-/// The same with all keys in order: whether a map keeps the order in which it was filled is a feature of serde_json, which any
+/// The same with all keys in order: whether a map keeps the order in which it was filled is a feature of `serde_json`, which any
 /// crate of a build can switch on.
 fn sorted(value: Value) -> Value {
     match value {

@@ -173,7 +173,7 @@ impl<'e> Builder<'e> {
     /// Whether links may lead back to the resource that is being created, and there to its owner: the requester, if it has none.
     fn may_come_back(&self, rest: &[Step], wanted: &Wanted<'_, 'e>, action: Action) -> bool {
         let creates = action == Action::Create && self.moved.is_none() && self.principal.known;
-        let owner = rest.iter().any(|step| *step == Step::Resource(OfResource::Owner));
+        let owner = rest.contains(&Step::Resource(OfResource::Owner));
         creates && (owner || matches!(wanted, Wanted::Owned))
     }
 
