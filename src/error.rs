@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use qsec_audit::{OpenLogError, ProveError, RecordError, VerifyError};
-use qsec_authz::{Denied, PolicyError, RequestError, section};
+use qsec_audit::{OpenLogError, ProveError, ReadLogError, RecordError, VerifyError};
+use qsec_authz::{Denied, ManageError, PolicyError, RequestError, section};
 use qsec_crypto::reencryption::ReencryptionError;
 use qsec_crypto::{KeyError, OpenError, SealError};
 use qsec_identity::oauth::RegistrationError;
@@ -42,6 +42,9 @@ pub enum Error {
     /// The decision is no.
     #[error(transparent)]
     Denied(#[from] Box<Denied>),
+    /// The policy was not changed.
+    #[error(transparent)]
+    Manage(ManageError),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -51,6 +54,20 @@ pub enum Error {
     /// The tables of section access do not fit, or the reduction was refused.
     #[error(transparent)]
     Reduce(#[from] section::ReduceError),
+    /// The data of an app was not opened: no access tables are in force for it, or the decision is about another one.
+    #[error(transparent)]
+    OpenData(section::OpenError),
+    /// Rows of an app are handed out only as the access tables in force leave them, and these were not applied.
+    #[error("the access tables in force for `{app}` were not applied: {what}")]
+    ObligationUnmet {
+        /// The app.
+        app: String,
+        /// Why they were not.
+        what: &'static str,
+    },
+    /// What was allowed is not recorded, so that nothing can be said of what was used.
+    #[error("what was allowed is not recorded in this tenant")]
+    UsesNotRecorded,
     /// The access tables are malformed.
     #[error(transparent)]
     Access(#[from] section::AccessError),
@@ -78,6 +95,9 @@ pub enum Error {
     /// The log does not open.
     #[error(transparent)]
     Log(#[from] std::sync::Arc<OpenLogError>),
+    /// The log could not be read.
+    #[error(transparent)]
+    ReadLog(#[from] ReadLogError),
     /// The log could not be read for verification.
     #[error(transparent)]
     Verify(#[from] VerifyError),
@@ -126,9 +146,13 @@ impl Error {
             Self::Provider(error) => error.code(),
             Self::Registration(error) => error.code(),
             Self::Denied(denied) => denied.code().as_str(),
+            Self::Manage(error) => error.code(),
             Self::Policy(error) => error.code(),
             Self::Request(error) => error.code(),
             Self::Reduce(error) => error.code(),
+            Self::OpenData(error) => error.code(),
+            Self::ObligationUnmet { .. } => "obligation_unmet",
+            Self::UsesNotRecorded => "uses_not_recorded",
             Self::Access(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Seal(error) => error.code(),
@@ -138,6 +162,7 @@ impl Error {
             Self::CertificateRequest(error) => error.code(),
             Self::Record(error) => error.code(),
             Self::Log(error) => error.code(),
+            Self::ReadLog(error) => error.code(),
             Self::Verify(error) => error.code(),
             Self::Prove(error) => error.code(),
             Self::Store(error) => error.code,
@@ -376,5 +401,32 @@ impl From<qsec_crypto::esdk::KmsMessageError> for Error {
 impl From<Denied> for Error {
     fn from(denied: Denied) -> Self {
         Self::Denied(Box::new(denied))
+    }
+}
+
+impl From<ManageError> for Error {
+    fn from(error: ManageError) -> Self {
+        match error {
+            ManageError::Denied(denied) => Self::Denied(denied),
+            ManageError::Policy(error) => Self::Policy(error),
+            ManageError::Store(error) => error.into(),
+            other @ (ManageError::Exceeds { .. }
+            | ManageError::LastAdministrator { .. }
+            | ManageError::NotFound { .. }
+            | ManageError::Exists { .. }
+            | ManageError::InUse { .. }
+            | ManageError::Unchanged
+            | ManageError::Refused { .. }
+            | _) => Self::Manage(other),
+        }
+    }
+}
+
+impl From<section::OpenError> for Error {
+    fn from(error: section::OpenError) -> Self {
+        match error {
+            section::OpenError::Reduce(error) => Self::Reduce(error),
+            other @ (section::OpenError::NotActive | section::OpenError::Mismatch { .. } | _) => Self::OpenData(other),
+        }
     }
 }

@@ -69,18 +69,27 @@ const REFUSED: &[&str] = &[
     "provider_exists",
     "provider_not_found",
     "too_many_providers",
-    // Decisions and reduced data.
+    // Decisions, changes of the policy, and reduced data.
     "capability",
+    "denied",
+    "exceeds",
     "excluded",
+    "exists",
+    "in_use",
+    "last_administrator",
     "no_grant",
+    "not_active",
     "not_listed",
+    "obligation_unmet",
     "resource_unknown",
     "restricted",
     "schema_changed",
     "scope",
     "tenant_unknown",
+    "unchanged",
     "unsupported_type",
     "user_disabled",
+    "uses_not_recorded",
     // Certificates.
     "csr_signature_invalid",
     "issuer_expiring",
@@ -99,6 +108,7 @@ const REFUSED: &[&str] = &[
     "event_dropped",
     "event_erased",
     "forked",
+    "frame_damaged",
     "log_closed",
     "no_such_event",
     "rolled_back",
@@ -158,6 +168,7 @@ const MISUSE: &[&str] = &[
     "token_type_not_issued",
     "ttl_out_of_range",
     // Policies, requests, tables.
+    "allowed_mismatch",
     "bad_access_value",
     "bad_csv",
     "bad_json",
@@ -168,6 +179,7 @@ const MISUSE: &[&str] = &[
     "no_access_column",
     "no_identity_column",
     "no_user",
+    "refused",
     "too_large",
     "unknown_omit_field",
     "unknown_reduction_field",
@@ -207,7 +219,8 @@ mod tests {
     use super::*;
 
     /// Codes by which we say that we are at fault ourselves.
-    const INTERNAL: [&str; 4] = ["internal", "randomness_unavailable", "record_damaged", "signature_invalid"];
+    const INTERNAL: [&str; 5] =
+        ["damaged", "internal", "randomness_unavailable", "record_damaged", "signature_invalid"];
 
     /// The errors that reach a caller of the facade, by where they are defined, with those that they pass on.
     const ERRORS: [(&str, &[&str]); 7] = [
@@ -227,9 +240,21 @@ mod tests {
             ],
         ),
         ("qsec-identity/src", &["IssueError", "ProviderError", "RegistrationError"]),
-        ("qsec-authz/src", &["PolicyError", "RequestError", "AccessError", "CsvError", "ReduceError", "Refusal"]),
+        (
+            "qsec-authz/src",
+            &[
+                "PolicyError",
+                "RequestError",
+                "AccessError",
+                "CsvError",
+                "ReduceError",
+                "Refusal",
+                "ManageError",
+                "OpenError",
+            ],
+        ),
         ("qsec-pki/src", &["IssueError", "RequestError", "NameError"]),
-        ("qsec-audit/src", &["RecordError", "OpenLogError", "VerifyError", "ProveError"]),
+        ("qsec-audit/src", &["RecordError", "OpenLogError", "ReadLogError", "VerifyError", "ProveError"]),
         ("qsec-store/src", &["StoreError", "OpenError"]),
     ];
 

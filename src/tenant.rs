@@ -4,16 +4,21 @@
 //! |---|---|
 //! | signing in, authenticating, issuing tokens | `sign_in.rs`, `tokens.rs` |
 //! | OAuth clients and their tokens | `clients.rs` |
-//! | policy, decisions, reduced data | `policy.rs`, `access.rs` |
+//! | policy, its changes, decisions | `policy.rs`, `management.rs`, `access.rs` |
+//! | reduced data, access tables in force | `access.rs`, `sections.rs` |
+//! | who may see what, and which grants nobody needs | `privileges.rs` |
 //! | sealed bytes and keys | `keys.rs` |
 //! | moving, rewrapping and shredding keys; objects under a newer one | `moves.rs`, `reencrypt.rs` |
 
 mod access;
 mod clients;
 mod keys;
+mod management;
 mod moves;
 mod policy;
+mod privileges;
 mod reencrypt;
+mod sections;
 mod sign_in;
 mod tokens;
 
@@ -23,9 +28,12 @@ use std::time::SystemTime;
 
 use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
 use qsec_crypto::Keyring;
+use qsec_store::Store;
 
 use self::policy::InForce;
+use self::privileges::Uses;
 pub use self::reencrypt::Reencrypted;
+use self::sections::Sections;
 pub use self::sign_in::SignedIn;
 use self::tokens::Validators;
 use crate::deployment::{Deployment, audit_id, off_runtime};
@@ -75,6 +83,8 @@ pub(crate) struct Room {
     record: RwLock<Arc<TenantRecord>>,
     keyring: Keyring,
     policy: InForce,
+    sections: Sections,
+    uses: Uses,
     validators: Validators,
     /// One at a time changes what the tenant has: what is looked at first is still so when it is written.
     changes: tokio::sync::Mutex<()>,
@@ -83,15 +93,25 @@ pub(crate) struct Room {
 impl Room {
     pub(crate) fn new(record: TenantRecord, keyring: Keyring) -> Result<Self, Error> {
         let audit_id = audit_id(record.id())?;
+        let sections = Sections::new(record.id());
         Ok(Self {
             id: record.id().to_owned(),
             audit_id,
             record: RwLock::new(Arc::new(record)),
             keyring,
             policy: InForce::default(),
+            sections,
+            uses: Uses::default(),
             validators: Validators::default(),
             changes: tokio::sync::Mutex::default(),
         })
+    }
+
+    /// Reads what the store keeps of the tenant besides: before anybody has a handle to it.
+    pub(crate) async fn load(self, store: &Store) -> Result<Self, Error> {
+        self.sections.load(store).await?;
+        self.uses.load(store, &self.id).await?;
+        Ok(self)
     }
 
     pub(crate) fn keyring(&self) -> &Keyring {

@@ -157,9 +157,11 @@ impl Deployment {
 
     pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
         let record = self.tenant_record(id).await?;
-        let room = match self.room(id) {
-            Some(room) => room,
-            None => self.keep_room(id, Room::new(record, self.keyring(id, now).await?)?),
+        let room = if let Some(room) = self.room(id) {
+            room
+        } else {
+            let room = Room::new(record, self.keyring(id, now).await?)?;
+            self.keep_room(id, room.load(&self.inner.store).await?)
         };
         let tenant = self.handle(room);
         // Read once more: whoever changed the row before the room was there for everyone could not tell it.

@@ -2,8 +2,8 @@
 
 use std::time::SystemTime;
 
-use qsec_audit::{Actor, Event, catalogue};
-use qsec_authz::section::{CheckedAccess, Exclusion, Identity, ReduceError, Reducible, Reduction};
+use qsec_audit::{Actor, ActorType, Event, catalogue};
+use qsec_authz::section::{CheckedAccess, Exclusion, Identity, Reducible, Reduction};
 use qsec_authz::{Action, Allowed, Decision, Denied, Request, ResourceRef, Subject};
 use qsec_identity::{Principal, PrincipalKind, Reason, Rejection};
 
@@ -32,24 +32,25 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<Allowed, Error> {
         let record = self.pass_here("decide", now)?;
-        if who.tenant() != Some(self.id()) {
-            return Err(self.other_tenant("principal", action, now));
-        }
-        if let Some(reason) = self.objection(&record, who) {
-            return Err(self.reject(Rejection::new(reason), now));
-        }
-        let subject = subject_of(who);
+        let subject = self.vouch(&record, who, action, now)?;
         let request = Request::new(self.id(), &subject, action, resource);
         match self.room.policy.decide(&request) {
-            Decision::Allow(allowed) => Ok(allowed),
+            Decision::Allow(allowed) => {
+                self.note_use(&allowed, now)?;
+                Ok(allowed)
+            }
             Decision::Deny(denied) => Err(self.deny(denied, now)),
         }
     }
 
-    /// Reduces data to what section access shows the subject of a decision.
+    /// Reduces data to what access tables show the subject of a decision.
+    ///
+    /// If tables are in force for the app ([`Tenant::activate_section_access`]), these must be they, and the data is reduced
+    /// as [`Tenant::read`] does it: by the options with which they were activated.
     ///
     /// # Errors
-    /// [`Error::Reduce`]: not listed, excluded, or data that does not fit the tables; recorded before this returns.
+    /// [`Error::Reduce`]: not listed, excluded, or data that does not fit the tables; [`Error::ObligationUnmet`] if others are
+    /// in force. Recorded before this returns.
     pub fn reduce<D: Reducible>(
         &self,
         allowed: &Allowed,
@@ -61,16 +62,40 @@ impl Tenant {
         if allowed.tenant() != self.id() {
             return Err(self.other_tenant("decision", allowed.action(), now));
         }
+        let app = allowed.app().or(allowed.resource_id()).unwrap_or_default();
+        if self.obligation(allowed).is_some() {
+            if self.is_in_force(app, access) {
+                return self.read(allowed, data, now);
+            }
+            let error = Error::ObligationUnmet { app: app.to_owned(), what: "others were given" };
+            return Err(self.not_reduced(error, app, actor(allowed.subject()), now));
+        }
         let reduction = access.reduction(self.identity(allowed));
         let reduced = reduction.and_then(|reduction| Ok((reduction.apply(data)?, reduction)));
-        let app = allowed.resource_id().unwrap_or_default();
         match reduced {
             Ok((reduced, reduction)) => {
                 let event = seen(&reduction, data.row_count(), reduced.row_count(), app, actor(allowed.subject()));
                 self.note(event, now)?;
                 Ok(reduced)
             }
-            Err(error) => Err(self.not_reduced(error, app, actor(allowed.subject()), now)),
+            Err(error) => Err(self.not_reduced(error.into(), app, actor(allowed.subject()), now)),
+        }
+    }
+
+    /// The subject of a caller who was proved in this tenant, and counts still.
+    pub(super) fn vouch(
+        &self,
+        record: &TenantRecord,
+        who: &Principal,
+        action: Action,
+        now: SystemTime,
+    ) -> Result<Subject, Error> {
+        if who.tenant() != Some(self.id()) {
+            return Err(self.other_tenant("principal", action, now));
+        }
+        match self.objection(record, who) {
+            Some(reason) => Err(self.reject(Rejection::new(reason), now)),
+            None => Ok(subject_of(who)),
         }
     }
 
@@ -89,7 +114,7 @@ impl Tenant {
     }
 
     /// Groups of the token and of the policy both count, as they do for roles.
-    fn identity(&self, allowed: &Allowed) -> Identity {
+    pub(super) fn identity(&self, allowed: &Allowed) -> Identity {
         let subject = allowed.subject();
         let groups = self.room.policy.snapshot().groups_of(self.id(), subject);
         let identity = Identity::new().groups(groups);
@@ -100,12 +125,12 @@ impl Tenant {
     }
 
     /// Whoever mixes tenants up has a defect or an intent; the log of the tenant that was asked has it either way.
-    fn other_tenant(&self, what: &'static str, action: Action, now: SystemTime) -> Error {
+    pub(super) fn other_tenant(&self, what: &'static str, action: Action, now: SystemTime) -> Error {
         let event = catalogue::DecisionDenied::new().action(action.as_str()).by(Actor::anonymous());
         self.refuse(event, Error::OtherTenant { what }, now)
     }
 
-    fn deny(&self, denied: Denied, now: SystemTime) -> Error {
+    pub(super) fn deny(&self, denied: Denied, now: SystemTime) -> Error {
         let resource = match denied.request().resource() {
             ResourceRef::Id(id) => id.as_str(),
             ResourceRef::Inline(resource) => resource.type_name(),
@@ -122,9 +147,9 @@ impl Tenant {
         self.refuse(event, denied.into(), now)
     }
 
-    fn not_reduced(&self, error: ReduceError, app: &str, actor: Actor, now: SystemTime) -> Error {
+    pub(super) fn not_reduced(&self, error: Error, app: &str, actor: Actor, now: SystemTime) -> Error {
         let event = catalogue::SectionAccessDenied::new().app(app).cause(error.code()).by(actor);
-        self.refuse(event.subject(format!("app/{app}")), error.into(), now)
+        self.refuse(event.subject(format!("app/{app}")), error, now)
     }
 }
 
@@ -150,14 +175,19 @@ pub(super) fn is_reserved(user: &str) -> bool {
 }
 
 /// The subject of a decision as the log names it.
-fn actor(subject: &Subject) -> Actor {
+pub(super) fn actor(subject: &Subject) -> Actor {
     match subject.user_id() {
         None => Actor::anonymous(),
         Some(id) => id.strip_prefix(CLIENT).map_or_else(|| Actor::user(id), Actor::client),
     }
 }
 
-fn seen(reduction: &Reduction, all: usize, kept: usize, app: &str, actor: Actor) -> Event {
+/// And back: the subject's id of one whom the log names.
+pub(super) fn subject_id(kind: &str, id: &str) -> String {
+    if kind == ActorType::Client.as_str() { format!("{CLIENT}{id}") } else { id.to_owned() }
+}
+
+pub(super) fn seen(reduction: &Reduction, all: usize, kept: usize, app: &str, actor: Actor) -> Event {
     let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
     catalogue::SectionAccessReduced::new()
         .app(app)

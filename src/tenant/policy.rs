@@ -39,7 +39,7 @@ impl InForce {
     }
 
     /// An older version than the one in force changes nothing.
-    fn replace(&self, version: u64, snapshot: &Snapshot) {
+    pub(super) fn replace(&self, version: u64, snapshot: &Snapshot) {
         let mut current = self.version.lock().unwrap_or_else(PoisonError::into_inner);
         if current.is_none_or(|current| current <= version) {
             self.live.merge(snapshot);

@@ -1,6 +1,7 @@
 //! The family together, through the facade: what no room can show alone.
 
 mod moves;
+mod privileges;
 mod strangers;
 
 use std::fs;
