@@ -6,6 +6,7 @@
 //! | Somebody is refused. Why? | [`why_denied`] |
 //! | I have security rules already. What changes? | [`from_security_rules`] |
 //! | Two people open the same report. Who sees which rows? | [`section_access`] |
+//! | Who can do more than their work needs? | [`least_privilege`] |
 
 #[doc = include_str!("manual/model_your_tenant.md")]
 pub mod model_your_tenant {}
@@ -18,3 +19,6 @@ pub mod from_security_rules {}
 
 #[doc = include_str!("manual/section_access.md")]
 pub mod section_access {}
+
+#[doc = include_str!("manual/least_privilege.md")]
+pub mod least_privilege {}
