@@ -44,7 +44,7 @@ pub enum Error {
     Denied(#[from] Box<Denied>),
     /// The policy was not changed.
     #[error(transparent)]
-    Manage(ManageError),
+    Manage(Box<ManageError>),
     /// The policy cannot be used.
     #[error(transparent)]
     Policy(#[from] PolicyError),
@@ -417,7 +417,7 @@ impl From<ManageError> for Error {
             | ManageError::InUse { .. }
             | ManageError::Unchanged
             | ManageError::Refused { .. }
-            | _) => Self::Manage(other),
+            | _) => Self::Manage(Box::new(other)),
         }
     }
 }
