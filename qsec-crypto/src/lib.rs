@@ -88,7 +88,6 @@
 //! | `esdk` | module `esdk`: messages of the AWS Encryption SDK, also under a tenant's key, and [`inspect`] for them |
 //! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
 //! | `pkcs11` | module `kms::pkcs11`: keys on a PKCS#11 token |
-//! | `aws-kms` | module `kms::aws`: keys in AWS KMS. It brings the SDK, which needs a tokio runtime |
 //! | `vault` | module `kms::vault`: keys in Vault's transit engine; its calls run on tokio |
 //! | `async-io` | `AsyncSealer` and `AsyncOpener`: streams over the traits of `futures-io` |
 //! | `locked-memory` | keys ([`SecretKey`]) in pages that are never swapped out, if the system lets us, and `is_locked` to ask; what ring makes of a key is not in them |
