@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
@@ -15,7 +16,12 @@ const MODULE: &str = "QSEC_TEST_PKCS11_MODULE";
 /// Set for the child process of a test that must be alone with the module.
 const ALONE: &str = "QSEC_TEST_PKCS11_ALONE";
 
+/// SoftHSM 2.6.1 now and then refuses to make a key (`CKR_TEMPLATE_INCONSISTENT`) while another session of the process, or another
+/// process, makes or destroys one in the same token: one test at a time.
+static TURN: Mutex<()> = Mutex::new(());
+
 pub(crate) struct HsmToken {
+    _turn: MutexGuard<'static, ()>,
     pub(crate) module: PathBuf,
     pub(crate) name: String,
     pin_file: PathBuf,
@@ -31,6 +37,8 @@ impl HsmToken {
             return None;
         };
         Some(Self {
+            // A test that failed has told so; the token is not worse for it.
+            _turn: TURN.lock().unwrap_or_else(PoisonError::into_inner),
             module: module.into(),
             name: std::env::var("QSEC_TEST_PKCS11_TOKEN").unwrap(),
             pin_file: std::env::var_os("QSEC_TEST_PKCS11_PIN_FILE").unwrap().into(),
