@@ -76,7 +76,8 @@ fn run_benches(workspace: &Workspace, options: &Options) -> Result<()> {
     }
     let packages: BTreeSet<&str> = targets.iter().map(|(package, _)| package.as_str()).collect();
     let mut bench = command::cargo(workspace);
-    bench.args(["bench", "--all-features", "--locked"]);
+    // Not every feature: another back end would then seal in the place of the one that is shipped.
+    bench.args(["bench", "--features", "qsec-crypto/esdk,qsec-authz/arrow", "--locked"]);
     for package in packages {
         bench.args(["--package", package]);
     }
