@@ -10,7 +10,7 @@ use qsec_cedar_oracle::Oracle;
 use serde_json::{Value, json};
 
 /// Tenants that are generated, and questions to each. Cedar takes its time to read a tenant.
-const TENANTS: u32 = 200;
+const TENANTS: u32 = 100;
 const QUESTIONS: usize = 100;
 
 /// Names that would be conditions if a name could become a piece of a policy.
