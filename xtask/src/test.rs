@@ -122,6 +122,10 @@ fn run_tests(test: &mut Command) -> Result<Outcome> {
     tally.outcome(in_ci())
 }
 
+/// Suites that need what this command cannot install, by how their reason begins: they are named, and do not fail CI.
+/// A Vault is in no registry that packages come from; its provider is tested against a double of its HTTP interface.
+const CANNOT_BE_HAD: [&str; 1] = ["vault: QSEC_TEST_VAULT"];
+
 /// What the lines of a test run say.
 #[derive(Default)]
 struct Tally {
@@ -145,8 +149,9 @@ impl Tally {
         if self.passed == 0 {
             bail!("not one test ran");
         }
-        if strict && !self.not_run.is_empty() {
-            let reasons: Vec<&str> = self.not_run.iter().map(String::as_str).collect();
+        let excused = |reason: &str| CANNOT_BE_HAD.iter().any(|known| reason.starts_with(known));
+        let reasons: Vec<&str> = self.not_run.iter().map(String::as_str).filter(|reason| !excused(reason)).collect();
+        if strict && !reasons.is_empty() {
             bail!("{} suites were not run: {}", reasons.len(), reasons.join("; "));
         }
         let mut notes = vec![format!("{} tests", self.passed)];
@@ -239,6 +244,14 @@ mod tests {
         tally.read("not run: wycheproof: vectors not found");
         assert!(matches!(tally.outcome(false), Ok(Outcome::Passed(note)) if note.contains("wycheproof")));
         assert!(tally.outcome(true).is_err_and(|error| error.to_string().contains("wycheproof")));
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_named_and_does_not_fail_ci() {
+        let mut tally = Tally::default();
+        tally.read(RESULT);
+        tally.read("not run: vault: QSEC_TEST_VAULT and QSEC_TEST_VAULT_TOKEN are not set");
+        assert!(matches!(tally.outcome(true), Ok(Outcome::Passed(note)) if note.contains("not run: vault")));
     }
 
     #[test]
