@@ -10,7 +10,7 @@ use crate::kdf::Broken;
 use crate::kms::{Kms, KmsError, MAX_DELETION_DAYS, MIN_DELETION_DAYS};
 use crate::observer::{Event, Observer};
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
-use crate::store::BoxFuture;
+use crate::store::{BoxFuture, StoreError};
 use crate::tenant::{Purpose, TenantId};
 use crate::tenant_key::{KeyName, TenantKey};
 
@@ -18,6 +18,7 @@ mod binding;
 mod breaker;
 mod bulkhead;
 mod cache;
+mod capacity;
 mod description;
 mod drill;
 mod error;
@@ -44,6 +45,7 @@ pub(crate) use guard::{Asked, Guard, TOTAL, WrappedKey};
 pub use lifecycle::Rotation;
 pub use migration::Migration;
 use policy::INTERNAL;
+pub(crate) use policy::region;
 pub use policy::{KeyPolicy, KeyWarning};
 use providers::Providers;
 pub(crate) use record::KmsKey;
@@ -145,8 +147,8 @@ impl Keyring {
             tenant,
             own_kms: Arc::clone(&kms),
             providers: Arc::new(Providers::new(kms)),
+            cache: Cache::new(DEFAULT_BOUND, Duration::ZERO, records.capacity()),
             records,
-            cache: Arc::new(Cache::new(DEFAULT_BOUND, Duration::ZERO)),
             guard: Arc::new(Guard::new(None, Arc::new(()))),
             observer: Arc::new(()),
             failover_on_terminal: false,
@@ -189,7 +191,7 @@ impl Keyring {
         if bound > MAX_BOUND {
             return Err(KeyError::Usage { what: format!("the revocation bound is at most {} s", MAX_BOUND.as_secs()) });
         }
-        self.core.cache = Arc::new(Cache::new(bound, self.core.cache.grace()));
+        self.core.cache = Cache::new(bound, self.core.cache.grace(), self.core.records.capacity());
         self.flights = Flights::new(guard::TOTAL.min(bound));
         Ok(self)
     }
@@ -204,7 +206,7 @@ impl Keyring {
         if grace > HARD_LIFE {
             return Err(KeyError::Usage { what: format!("the grace is at most {} s", HARD_LIFE.as_secs()) });
         }
-        self.core.cache = Arc::new(Cache::new(self.core.cache.bound(), grace));
+        self.core.cache = Cache::new(self.core.cache.bound(), grace, self.core.records.capacity());
         Ok(self)
     }
 
@@ -226,7 +228,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Stopped`] by the state of the tenant's key or of the KMS key; [`KeyError::TenantNotFound`] and
     /// [`KeyError::VersionNotFound`] if there is no such key; [`KeyError::RecordForged`]; [`KeyError::Kms`] and
-    /// [`KeyError::Store`] if they fail.
+    /// [`KeyError::Store`] if they fail, the latter also if the tenant's keys do not stop changing meanwhile.
     pub async fn current(&self, purpose: &Purpose, now: SystemTime) -> Result<TenantKey, KeyError> {
         self.key(purpose, None, now).await
     }
@@ -316,7 +318,8 @@ impl Keyring {
                 None => return Err(KeyError::Internal { what: "a load ends without a panic" }),
             }
         }
-        Err(KeyError::Conflict { what: "the tenant's keys are being changed; try again".to_owned() })
+        // The tenant's keys are being changed all the time.
+        Err(StoreError::Conflict.into())
     }
 
     /// Begins to unwrap a key afresh, or drives on what was begun. Nobody waits for it. Answers whether it is done.
@@ -402,9 +405,9 @@ impl Core {
                 });
             }
             self.stop(&stopped);
-        } else if let KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. } = error {
+        } else if let Some(denied) = error.denied() {
             self.observer.observe(&self.event("key.denied").cause(error.code()));
-            self.forgotten(error.code());
+            self.stop(&denied);
         }
     }
 
@@ -423,10 +426,7 @@ impl Core {
                 self.reaches(&records)?;
                 Ok(records)
             }
-            Some(stopped) => {
-                self.stop(&stopped);
-                Err(stopped.into())
-            }
+            Some(stopped) => Err(stopped.into()),
         }
     }
 
@@ -453,15 +453,19 @@ impl Core {
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: self.tenant.clone() })?;
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
+        let records = Arc::new(records);
+        // Kept first: a load that lands in between is judged by what they say.
+        self.cache.keep_records(epoch, &records, now);
         self.follow(&records);
         self.tell_dropped();
-        let records = Arc::new(records);
-        self.cache.keep_records(epoch, &records, now);
         Ok(records)
     }
 
     /// Stops the keys that are out as the records say.
     fn follow(&self, records: &Snapshot) {
+        if let Some(stopped) = records.binding.stopped() {
+            self.stop(&stopped);
+        }
         for (place, version) in &records.versions {
             match version.state {
                 VersionState::Active => {}

@@ -1,8 +1,9 @@
 //! What happens inside, told to whoever records it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use crate::keyring::region;
 use crate::kms::KeyId;
 use crate::tenant::{Purpose, TenantId};
 
@@ -71,6 +72,12 @@ pub struct Event<'a> {
     pub bytes: Option<u64>,
     /// Whether it goes on where it was cut off.
     pub resumed: Option<bool>,
+    /// The region that was asked before, if the KMS key's name tells it.
+    pub from_region: Option<&'a str>,
+    /// The region that is asked from now on, if the KMS key's name tells it.
+    pub to_region: Option<&'a str>,
+    /// How long the KMS took, if the keyring's [`Timer`](crate::Timer) tells that.
+    pub took: Option<Duration>,
 }
 
 impl<'a> Event<'a> {
@@ -89,6 +96,9 @@ impl<'a> Event<'a> {
             records: None,
             bytes: None,
             resumed: None,
+            from_region: None,
+            to_region: None,
+            took: None,
         }
     }
 
@@ -122,6 +132,11 @@ impl<'a> Event<'a> {
         Self { deletion_date: Some(date), ..self }
     }
 
+    /// From which KMS key to which it goes.
+    pub(crate) fn regions(self, from: Option<&'a KeyId>, to: Option<&'a KeyId>) -> Self {
+        Self { from_region: from.and_then(region), to_region: to.and_then(region), ..self }
+    }
+
     /// The members that are there, as names and text, for a recorder that does not know this kind of event.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let fields = [
@@ -136,6 +151,9 @@ impl<'a> Event<'a> {
             ("records", self.records.map(|records| records.to_string())),
             ("bytes", self.bytes.map(|bytes| bytes.to_string())),
             ("resumed", self.resumed.map(|resumed| resumed.to_string())),
+            ("from_region", self.from_region.map(str::to_owned)),
+            ("to_region", self.to_region.map(str::to_owned)),
+            ("took_ms", self.took.map(|took| took.as_millis().to_string())),
         ];
         fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
     }

@@ -185,6 +185,19 @@ impl KmsError {
         };
         Some(Stopped { state, by: StoppedBy::Kms, key_id: Some(key_id.clone()), deletion_date })
     }
+
+    /// How the keys that are out are stopped by a no that is no state of the KMS key: its owner took away the access, or
+    /// the key itself.
+    pub(crate) fn denied(&self) -> Option<Stopped> {
+        let (state, key_id) = if let Self::AccessDenied { key_id, .. } = self {
+            (StoppedState::Denied, key_id)
+        } else if let Self::KeyNotFound { key_id } = self {
+            (StoppedState::NotFound, key_id)
+        } else {
+            return None;
+        };
+        Some(Stopped { key_id: Some(key_id.clone()), ..Stopped::new(state, StoppedBy::Kms) })
+    }
 }
 
 /// A KMS answered with an error that is not known here. Asking again would bring the same.

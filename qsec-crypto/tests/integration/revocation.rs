@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use qsec_crypto::kms::{KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
+use qsec_crypto::kms::{Fault, KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
 use qsec_crypto::store::BoxFuture;
 use qsec_crypto::{Context, KeyError, Keyring, SecretKey, Stopped, StoppedBy, StoppedState};
 
@@ -210,4 +210,84 @@ fn a_load_that_returns_after_a_stop_is_discarded() {
         assert_eq!(code(&node, 0).await, Err("key_disabled"));
         assert_eq!(world.kms.calls(), 1);
     });
+}
+
+#[test]
+fn access_that_the_kms_denies_stops_what_is_out_already() {
+    let world = World::new();
+    pollster::block_on(async {
+        let out = world.keys.current(&data(), at(0)).await.unwrap();
+        let sealed = out.seal(b"x", &Context::empty()).unwrap();
+        world.kms.fail(None, Fault::Denied);
+        assert_eq!(code(&world.keys, 60).await, Err("kms_access_denied"));
+        let error = out.seal(b"x", &Context::empty()).unwrap_err();
+        assert_eq!(error.code(), "kms_access_denied");
+        let told = format!("KMS key `{}` is denied to us; its owner can grant it again", world.key_ids[0]);
+        assert_eq!(error.to_string(), told);
+        assert_eq!(out.open(&sealed, &Context::empty()).unwrap_err().code(), "kms_access_denied");
+        world.kms.heal();
+        let again = world.keys.current(&data(), at(65)).await.unwrap();
+        assert_eq!(again.open(&sealed, &Context::empty()).unwrap(), b"x");
+    });
+}
+
+#[test]
+fn whatever_reads_the_stop_of_another_node_stops_what_is_out_here() {
+    let world = World::new();
+    pollster::block_on(async {
+        let other = world.other_node();
+        let out = other.current(&data(), at(0)).await.unwrap();
+        world.keys.disable(at(1)).await.unwrap();
+        other.describe(at(1)).await.unwrap();
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+    });
+}
+
+/// Drops what the keyring knows while each unwrap is under way.
+#[derive(Debug)]
+struct Forgets(Arc<dyn Kms>, OnceLock<Arc<Keyring>>);
+
+impl Kms for Forgets {
+    fn provider(&self) -> &'static str {
+        self.0.provider()
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        key: &'a SecretKey,
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Wrapped, KmsError>> {
+        self.0.wrap(key_id, key, context, now)
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        blob: &'a [u8],
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Unwrapped, KmsError>> {
+        self.1.get().unwrap().forget();
+        self.0.unwrap(key_id, blob, context, now)
+    }
+
+    fn describe<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>> {
+        self.0.describe(key_id, now)
+    }
+}
+
+#[test]
+fn a_load_that_is_always_overtaken_ends_and_can_be_tried_again() {
+    let world = World::new();
+    let kms = Arc::new(Forgets(world.kms.clone(), OnceLock::default()));
+    let node = Arc::new(Keyring::new(tenant("acme"), kms.clone(), world.records.clone()));
+    kms.1.set(node.clone()).unwrap();
+    let error = pollster::block_on(node.current(&data(), at(0))).unwrap_err();
+    assert_eq!((error.code(), error.is_retryable(), world.kms.calls()), ("conflict", true, 3));
 }
