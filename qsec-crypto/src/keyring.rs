@@ -454,18 +454,20 @@ impl Core {
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
         let records = Arc::new(records);
-        // Kept first: a load that lands in between is judged by what they say.
-        self.cache.keep_records(epoch, &records, now);
-        self.follow(&records);
-        self.tell_dropped();
+        if let Some(stopped) = records.binding.stopped() {
+            let held = self.cache.stop_as_recorded(epoch, &records, &stopped, now);
+            self.evicted(held, stopped.code());
+        } else {
+            // Kept first: a load that lands in between is judged by what they say.
+            self.cache.keep_records(epoch, &records, now);
+            self.follow(&records);
+            self.tell_dropped();
+        }
         Ok(records)
     }
 
-    /// Stops the keys that are out as the records say.
+    /// Stops the keys of single versions that are out as the records say.
     fn follow(&self, records: &Snapshot) {
-        if let Some(stopped) = records.binding.stopped() {
-            self.stop(&stopped);
-        }
         for (place, version) in &records.versions {
             match version.state {
                 VersionState::Active => {}

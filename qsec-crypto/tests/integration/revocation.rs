@@ -1,11 +1,15 @@
 //! When a stop takes effect: here at once, elsewhere within the bounds that are promised.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use qsec_crypto::kms::{Fault, KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
-use qsec_crypto::store::BoxFuture;
-use qsec_crypto::{Context, KeyError, Keyring, SecretKey, Stopped, StoppedBy, StoppedState};
+use qsec_crypto::store::{BoxFuture, StoreError};
+use qsec_crypto::{
+    Context, KeyError, KeyRecords, KeyRow, KeyStore, Keyring, MemoryStore, SecretKey, Stopped, StoppedBy, StoppedState,
+    TenantId,
+};
 
 use crate::world::{World, at, data, tenant};
 
@@ -290,4 +294,45 @@ fn a_load_that_is_always_overtaken_ends_and_can_be_tried_again() {
     kms.1.set(node.clone()).unwrap();
     let error = pollster::block_on(node.current(&data(), at(0))).unwrap_err();
     assert_eq!((error.code(), error.is_retryable(), world.kms.calls()), ("conflict", true, 3));
+}
+
+/// Counts how often it is read.
+#[derive(Debug)]
+struct Counting(MemoryStore, AtomicU32);
+
+impl KeyStore for Counting {
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<KeyRow>, StoreError>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        KeyStore::load(&self.0, tenant)
+    }
+
+    fn write<'a>(&'a self, tenant: &'a TenantId, rows: &'a [KeyRow]) -> BoxFuture<'a, Result<(), StoreError>> {
+        KeyStore::write(&self.0, tenant, rows)
+    }
+
+    fn erase<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<(), StoreError>> {
+        KeyStore::erase(&self.0, tenant)
+    }
+}
+
+#[test]
+fn who_asks_for_a_stopped_key_costs_a_read_every_5_seconds_and_no_more() {
+    let world = World::new();
+    let store = Arc::new(Counting(world.store.clone(), AtomicU32::new(0)));
+    let records = KeyRecords::over(store.clone(), SecretKey::copy_from(&[8; 32]));
+    let node = Keyring::new(tenant("acme"), world.kms.clone(), records);
+    let reads = || store.1.swap(0, Ordering::Relaxed);
+    pollster::block_on(async {
+        world.keys.disable(at(0)).await.unwrap();
+        for second in 1..6 {
+            assert_eq!(code(&node, second).await, Err("key_disabled"));
+        }
+        assert_eq!(reads(), 1);
+        world.keys.enable(at(6)).await.unwrap();
+        assert_eq!(code(&node, 6).await, Ok(()), "and is told of the change as soon");
+        assert_eq!(reads(), 1);
+        node.disable(at(7)).await.unwrap();
+        node.enable(at(7)).await.unwrap();
+        assert_eq!(code(&node, 7).await, Ok(()), "its own change is known at once");
+    });
 }
