@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use crate::keyring::region;
-use crate::kms::KeyId;
+use crate::kms::{KeyId, KmsError};
 use crate::tenant::{Purpose, TenantId};
 
 /// Is told of what happens to keys, and of every refusal with its exact reason.
@@ -78,6 +78,8 @@ pub struct Event<'a> {
     pub to_region: Option<&'a str>,
     /// How long the KMS took, if the keyring's [`Timer`](crate::Timer) tells that.
     pub took: Option<Duration>,
+    /// What the KMS itself called its error, if that is none that is known here.
+    pub unknown_error: Option<&'a str>,
 }
 
 impl<'a> Event<'a> {
@@ -99,6 +101,7 @@ impl<'a> Event<'a> {
             from_region: None,
             to_region: None,
             took: None,
+            unknown_error: None,
         }
     }
 
@@ -132,6 +135,12 @@ impl<'a> Event<'a> {
         Self { deletion_date: Some(date), ..self }
     }
 
+    /// A call of a KMS and how it ended, by its error if it failed.
+    pub(crate) fn called(self, operation: &'static str, key_id: &'a KeyId, error: Option<&'a KmsError>) -> Self {
+        let outcome = error.map_or("ok", KmsError::code);
+        Self { unknown_error: error.and_then(KmsError::unknown), ..self.call(operation, key_id, outcome) }
+    }
+
     /// From which KMS key to which it goes.
     pub(crate) fn regions(self, from: Option<&'a KeyId>, to: Option<&'a KeyId>) -> Self {
         Self { from_region: from.and_then(region), to_region: to.and_then(region), ..self }
@@ -154,6 +163,7 @@ impl<'a> Event<'a> {
             ("from_region", self.from_region.map(str::to_owned)),
             ("to_region", self.to_region.map(str::to_owned)),
             ("took_ms", self.took.map(|took| took.as_millis().to_string())),
+            ("unknown_error", self.unknown_error.map(str::to_owned)),
         ];
         fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
     }

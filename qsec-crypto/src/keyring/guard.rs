@@ -196,11 +196,13 @@ impl Guard {
         error: Option<&KmsError>,
         took: Option<Duration>,
     ) {
-        let outcome = error.map_or("ok", KmsError::code);
-        let event = |name| Event::new(name).tenant(context.tenant()).version(context.purpose(), context.version());
-        self.observer.observe(&Event { took, ..event(name).call(operation, &key.key_id, outcome) });
+        let event = |name| {
+            let event = Event::new(name).tenant(context.tenant()).version(context.purpose(), context.version());
+            event.called(operation, &key.key_id, error)
+        };
+        self.observer.observe(&Event { took, ..event(name) });
         if let Some(KmsError::WrongKey { .. }) = error {
-            self.observer.observe(&event("key.wrong_key_returned").call(operation, &key.key_id, outcome));
+            self.observer.observe(&event("key.wrong_key_returned"));
         }
     }
 }

@@ -186,6 +186,12 @@ impl KmsError {
         Some(Stopped { state, by: StoppedBy::Kms, key_id: Some(key_id.clone()), deletion_date })
     }
 
+    /// What the KMS called this error, if that is none that is known here.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let Self::Unavailable(source) = self else { return None };
+        source.downcast_ref::<UnknownAnswer>().map(|answer| answer.code.as_str())
+    }
+
     /// How the keys that are out are stopped by a no that is no state of the KMS key: its owner took away the access, or
     /// the key itself.
     pub(crate) fn denied(&self) -> Option<Stopped> {
