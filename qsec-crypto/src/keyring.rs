@@ -440,16 +440,7 @@ impl Core {
     /// The records as they are in the store now. What was changed by another node takes effect here. No KMS is needed.
     async fn load(&self, now: SystemTime) -> Result<Arc<Snapshot>, KeyError> {
         let epoch = self.cache.epoch();
-        let records = match self.records.load(&self.tenant).await {
-            Ok(records) => records,
-            Err(error) => {
-                if let KeyError::RecordForged { .. } = error {
-                    self.observer.observe(&Event::new("key.record_forged").tenant(&self.tenant).cause(error.code()));
-                    self.forgotten(error.code());
-                }
-                return Err(error);
-            }
-        };
+        let records = self.read_records().await?;
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: self.tenant.clone() })?;
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
@@ -464,6 +455,16 @@ impl Core {
             self.tell_dropped();
         }
         Ok(records)
+    }
+
+    /// The records as they are in the store, if there are any; an alarm if they were not written by this deployment.
+    async fn read_records(&self) -> Result<Option<Snapshot>, KeyError> {
+        let read = self.records.load(&self.tenant).await;
+        if let Err(error @ KeyError::RecordForged { .. }) = &read {
+            self.observer.observe(&self.event("key.record_forged").cause(error.code()));
+            self.forgotten(error.code());
+        }
+        read
     }
 
     /// Stops the keys of single versions that are out as the records say.

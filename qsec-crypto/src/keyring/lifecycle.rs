@@ -53,7 +53,7 @@ impl Keyring {
     ) -> Result<(), KeyError> {
         distinct(key_ids, MAX_WRAPPINGS, "KMS keys")?;
         distinct(purposes, MAX_PURPOSES, "purposes")?;
-        if self.core.records.load(&self.core.tenant).await?.is_some() {
+        if self.core.read_records().await?.is_some() {
             return Err(KeyError::Conflict { what: format!("tenant `{}` has keys already", self.core.tenant) });
         }
         let (provider, endpoint) =

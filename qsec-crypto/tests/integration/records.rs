@@ -229,3 +229,22 @@ fn a_stop_that_was_written_holds_here_also_when_somebody_changes_the_record_at_o
         assert!(keys.current(&data(), at(0)).await.is_ok(), "enabled since");
     });
 }
+
+#[test]
+fn whatever_meets_a_forged_record_raises_the_alarm() {
+    let world = World::new();
+    pollster::block_on(async {
+        let mut bad = rows(&world).await;
+        bad[0].mac[0] ^= 1;
+        put(&world, &bad).await;
+        world.keys.forget();
+        world.observer.take();
+        let codes = [
+            world.keys.current(&data(), at(1)).await.map(|_| ()),
+            world.keys.binding(at(1)).await.map(|_| ()),
+            world.keys.create(&world.key_ids, &[data()], at(1)).await,
+        ];
+        assert!(codes.iter().all(|answer| answer.as_ref().is_err_and(|error| error.code() == "key_record_forged")));
+        assert_eq!(world.observer.take(), ["key.record_forged key_record_forged"; 3]);
+    });
+}
