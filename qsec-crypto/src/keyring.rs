@@ -452,8 +452,8 @@ impl Core {
             // Kept first: a load that lands in between is judged by what they say.
             self.cache.keep_records(epoch, &records, now);
             self.follow(&records);
-            self.tell_dropped();
         }
+        self.tell_dropped();
         Ok(records)
     }
 

@@ -46,9 +46,9 @@ impl Capacity {
         if self.held.load(Ordering::Relaxed) <= MAX_HELD {
             return;
         }
-        // One at a time, so that two do not both make room for one.
-        let caches = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
-        let caches: Vec<Arc<Cache>> = caches.iter().filter_map(Weak::upgrade).collect();
+        // Held to the end: of two who make room for one, the second finds it made.
+        let known = self.caches.lock().unwrap_or_else(PoisonError::into_inner);
+        let caches: Vec<Arc<Cache>> = known.iter().filter_map(Weak::upgrade).collect();
         while self.held.load(Ordering::Relaxed) > MAX_HELD {
             let oldest = caches.iter().filter_map(|cache| Some((cache.oldest()?, cache))).min_by_key(|(used, _)| *used);
             let Some((_, cache)) = oldest else { return };

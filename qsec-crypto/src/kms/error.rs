@@ -328,6 +328,8 @@ mod tests {
             assert_eq!((error.to_string(), error.source().map(ToString::to_string)), shown, "shared");
             let is_state = ["key_disabled", "key_pending_deletion", "key_destroyed"].contains(&code);
             assert_eq!(error.stopped().map(|stopped| stopped.code()), is_state.then_some(code));
+            let is_denial = ["kms_access_denied", "key_not_found"].contains(&code);
+            assert_eq!(error.denied().map(|stopped| stopped.code()), is_denial.then_some(code));
         }
     }
 }
