@@ -101,12 +101,12 @@ mod unix {
         let native = key.seal(b"x", context).unwrap();
         let compact = key.seal_compact_uncommitted(b"x", context).unwrap();
         let stream = key.sealer(Vec::new(), context).unwrap().finish().unwrap();
-        let mut unique = vec![&native[6..30], &native[30..62], &compact[6..30], &stream[6..30], &stream[30..62]];
+        let unique = [&native[6..30], &native[30..62], &compact[6..30], &stream[6..30], &stream[30..62]];
         #[cfg(feature = "esdk")]
         let message = key.seal_esdk(b"x", context).unwrap();
         // The message id, and the commitment, which stands before the header's tag and the only frame of 24 + 1 + 16 bytes.
         #[cfg(feature = "esdk")]
-        unique.extend([&message[3..35], &message[message.len() - 41 - 16 - 32..message.len() - 41 - 16]]);
+        let unique = unique.into_iter().chain([&message[3..35], &message[message.len() - 89..message.len() - 57]]);
         unique.into_iter().map(padded).collect()
     }
 
