@@ -289,7 +289,7 @@ impl Keyring {
     async fn find(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
         for _ in 0..MAX_LOADS {
             let epoch = self.core.cache.epoch();
-            let records = self.core.usable_records(now).await?;
+            let records = self.core.usable_records(purpose, version, now).await?;
             let version = match choose(&records, purpose, version) {
                 Ok(version) => version,
                 // Another node may have made it since.
@@ -411,8 +411,13 @@ impl Core {
         }
     }
 
-    /// The records, if the tenant's own state allows their use.
-    async fn usable_records(&self, now: SystemTime) -> Result<Arc<Snapshot>, KeyError> {
+    /// The records, if the tenant's own state allows the use of this version, or of the one that seals.
+    async fn usable_records(
+        &self,
+        purpose: &Purpose,
+        version: Option<u32>,
+        now: SystemTime,
+    ) -> Result<Arc<Snapshot>, KeyError> {
         let records = match self.cache.records(now) {
             Some(records) => records,
             None => self.load(now).await?,
@@ -426,6 +431,8 @@ impl Core {
                 self.reaches(&records)?;
                 Ok(records)
             }
+            // Of several stops the one that cannot be undone is told: nobody need unlock what is gone.
+            Some(_) if is_destroyed(&records, purpose, version) => Err(version_destroyed().into()),
             Some(stopped) => Err(stopped.into()),
         }
     }
@@ -523,6 +530,11 @@ fn choose<'a>(records: &'a Snapshot, purpose: &Purpose, version: Option<u32>) ->
     let record = records.versions.get(&(purpose.clone(), version));
     let record = record.ok_or_else(|| KeyError::VersionNotFound { purpose: purpose.clone(), version })?;
     if record.state == VersionState::Destroyed { Err(version_destroyed().into()) } else { Ok(record) }
+}
+
+fn is_destroyed(records: &Snapshot, purpose: &Purpose, version: Option<u32>) -> bool {
+    let record = version.and_then(|version| records.versions.get(&(purpose.clone(), version)));
+    record.is_some_and(|record| record.state == VersionState::Destroyed)
 }
 
 fn version_destroyed() -> Stopped {

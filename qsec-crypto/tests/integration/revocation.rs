@@ -247,6 +247,22 @@ fn whatever_reads_the_stop_of_another_node_stops_what_is_out_here() {
     });
 }
 
+#[test]
+fn of_several_stops_the_one_that_nobody_can_undo_is_told() {
+    let world = World::new();
+    pollster::block_on(async {
+        let sealed = world.keys.current(&data(), at(0)).await.unwrap().seal(b"x", &Context::empty()).unwrap();
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        world.keys.shred(&data(), 1, at(0)).await.unwrap();
+        world.keys.disable(at(0)).await.unwrap();
+        let code = async |keys: &Keyring| keys.for_sealed(&sealed, &data(), at(1)).await.unwrap_err().code();
+        assert_eq!(code(&world.keys).await, "key_destroyed");
+        assert_eq!(world.keys.current(&data(), at(1)).await.unwrap_err().code(), "key_disabled");
+        world.keys.schedule_deletion(7, at(1)).await.unwrap();
+        assert_eq!(code(&world.other_node()).await, "key_destroyed");
+    });
+}
+
 /// Drops what the keyring knows while each unwrap is under way.
 #[derive(Debug)]
 struct Forgets(Arc<dyn Kms>, OnceLock<Arc<Keyring>>);
