@@ -3,8 +3,12 @@
 mod attacks;
 #[cfg(feature = "arrow")]
 mod differential;
+mod installation;
 #[path = "../section/naive.rs"]
 mod naive;
+mod probes;
 #[path = "../section/question.rs"]
 mod question;
+mod scene;
 mod server;
+mod sessions;
