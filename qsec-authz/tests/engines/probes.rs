@@ -7,12 +7,14 @@ use crate::scene::{IDS, Reader, Scene};
 use crate::server::run;
 
 /// Conditions of one kind: the first is true of a hidden row, the second of none.
-const GUESSES: [[&str; 2]; 5] = [
+const GUESSES: [[&str; 2]; 7] = [
     ["id = 2", "id = 7"],
     ["note = 'secret two'", "note = 'secret ten'"],
     ["region = 'SOUTH'", "region = 'SOUTX'"],
     ["id BETWEEN 4 AND 5", "id BETWEEN 8 AND 9"],
     ["note LIKE 'secret t%'", "note LIKE 'secret x%'"],
+    ["region = ANY (ARRAY['SOUTH', 'x'])", "region = ANY (ARRAY['SOUTX', 'x'])"],
+    ["note IN (SELECT 'secret two' UNION SELECT 'x')", "note IN (SELECT 'secret ten' UNION SELECT 'x')"],
 ];
 
 /// A view of the table that is a barrier and nothing else, and indexes that guesses find hidden rows by.
@@ -21,7 +23,8 @@ async fn plain_barrier(scene: &Scene) {
          GRANT SELECT ON shown.plain TO {reader};
          CREATE INDEX ON store.sales (note COLLATE \"C\"); CREATE INDEX ON store.sales (note); CREATE INDEX ON store.sales (region)";
     scene.as_role("owner", view).await;
-    let more = "INSERT INTO store.sales SELECT 'SOUTH', n, 'note ' || n FROM generate_series(1000, 1300) n";
+    // So many that estimates of what the policy passes are not all of one row.
+    let more = "INSERT INTO store.sales SELECT 'SOUTH', n, 'note ' || n FROM generate_series(1000, 20999) n";
     scene.as_role("loader", more).await;
     scene.as_role("superuser", "ANALYZE store.sales").await;
 }
@@ -31,7 +34,8 @@ async fn told(reader: &mut Reader, explain: &str, view: &str, condition: &str) -
     reader.run("SET LOCAL enable_seqscan = off").await;
     let plan = reader.ask(&format!("EXPLAIN ({explain}) SELECT id FROM {view} WHERE {condition}")).await.unwrap();
     let without = |line: &String| line.split_inclusive("Filter:").next().map(str::to_owned);
-    plan.iter().filter(|line| !line.contains(" Cond:")).filter_map(without).collect::<Vec<_>>().join("\n")
+    let quotes = |line: &&String| line.contains(" Cond:") || line.contains(" Key:");
+    plan.iter().filter(|line| !quotes(line)).filter_map(without).collect::<Vec<_>>().join("\n")
 }
 
 async fn guesses_differ(reader: &mut Reader, explain: &str, view: &str) -> Vec<bool> {
@@ -50,11 +54,11 @@ async fn plans_do_not_tell_which_values_are_hidden() {
     plain_barrier(&scene).await;
     let mut ana = scene.reader("ana").await;
     let run = "ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off";
-    assert_eq!(guesses_differ(&mut ana, run, "shown.sales").await, [false; 5]);
-    assert_eq!(guesses_differ(&mut ana, "COSTS on", "shown.sales").await, [false; 5]);
+    assert_eq!(guesses_differ(&mut ana, run, "shown.sales").await, [false; 7]);
+    assert_eq!(guesses_differ(&mut ana, "COSTS on", "shown.sales").await, [false; 7]);
     // Where nothing stops it, an index finds the hidden row, and statistics know the value.
     assert_eq!(guesses_differ(&mut ana, run, "shown.plain").await[..4], [true; 4]);
-    assert!(guesses_differ(&mut ana, "COSTS on", "shown.plain").await.contains(&true));
+    assert_eq!(guesses_differ(&mut ana, "COSTS on", "shown.plain").await[2..3], [true]);
     scene.end().await;
 }
 
