@@ -3,6 +3,7 @@
 use sqlx::AssertSqlSafe;
 
 use crate::scene::{IDS, Scene};
+use crate::server::run;
 
 #[tokio::test]
 async fn installing_stops_at_what_would_open_the_table() {
@@ -36,22 +37,34 @@ async fn installing_stops_at_what_would_open_the_table() {
             "not the owner's alone",
         ),
     ];
+    let Some(scene) = Scene::bare().await else { return };
     for (statement, why) in hostile {
-        installing_stops(statement, why).await;
+        installing_stops(&scene, statement, why).await;
     }
+    // Without any of them it does not stop.
+    install_after(&scene, "").await.unwrap();
+    scene.end().await;
 }
 
 /// Installing on the table stops, after a superuser ran the statement.
-async fn installing_stops(statement: &str, why: &str) {
-    let Some(scene) = Scene::bare().await else { return };
-    scene.as_role("superuser", statement).await;
-    let error = scene.install().await.expect_err(statement);
+async fn installing_stops(scene: &Scene, statement: &str, why: &str) {
+    let error = install_after(scene, statement).await.expect_err(statement);
     assert!(error.contains(why), "{error}: {statement}");
-    scene.end().await;
+}
+
+/// Installs after a superuser ran the statement, and takes both back.
+async fn install_after(scene: &Scene, statement: &str) -> Result<(), String> {
+    let mut session = scene.database.superuser().await;
+    run(&mut session, &scene.named(&format!("BEGIN; {statement}; SET LOCAL ROLE {{owner}}"))).await;
+    let install = scene.rows.install().join(";\n");
+    let installed = sqlx::raw_sql(AssertSqlSafe(install)).execute(&mut session).await;
+    run(&mut session, "ROLLBACK").await;
+    installed.map(drop).map_err(|error| error.to_string())
 }
 
 #[tokio::test]
 async fn installing_stops_where_readers_could_plant_what_others_run() {
+    let Some(scene) = Scene::bare().await else { return };
     for statement in [
         "GRANT CREATE ON SCHEMA shown TO {reader}",
         "GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -59,33 +72,24 @@ async fn installing_stops_where_readers_could_plant_what_others_run() {
         "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO {reader}', current_database()); END $$",
         "CREATE ROLE {other}; GRANT {other} TO {reader}; ALTER SCHEMA shown OWNER TO {other}; GRANT ALL ON SCHEMA shown TO {owner}",
     ] {
-        installing_stops(statement, "creates what other users may run").await;
+        installing_stops(&scene, statement, "creates what other users may run").await;
     }
+    scene.end().await;
 }
 
 #[tokio::test]
 async fn installing_stops_at_foreign_keys_that_readers_could_probe_by() {
-    const TIED: &str = "a foreign key ties to this one";
-    for (statement, why) in [
-        (
-            "CREATE TABLE store.orders (sale int REFERENCES store.sales (id)); GRANT INSERT ON store.orders TO {reader}",
-            TIED,
-        ),
-        (
-            "CREATE TABLE store.orders (sale int REFERENCES store.sales (id)); GRANT UPDATE (sale) ON store.orders TO PUBLIC",
-            TIED,
-        ),
-        (
-            "CREATE TABLE store.notes (note text PRIMARY KEY); INSERT INTO store.notes SELECT note FROM store.sales;
-             ALTER TABLE store.sales ADD FOREIGN KEY (note) REFERENCES store.notes ON DELETE CASCADE;
-             GRANT DELETE ON store.notes TO {reader}",
-            TIED,
-        ),
+    let Some(scene) = Scene::bare().await else { return };
+    for statement in [
+        "CREATE TABLE store.orders (sale int REFERENCES store.sales (id)); GRANT INSERT ON store.orders TO {reader}",
+        "CREATE TABLE store.orders (sale int REFERENCES store.sales (id)); GRANT UPDATE (sale) ON store.orders TO PUBLIC",
+        "CREATE TABLE store.notes (note text PRIMARY KEY); INSERT INTO store.notes SELECT note FROM store.sales;
+         ALTER TABLE store.sales ADD FOREIGN KEY (note) REFERENCES store.notes ON DELETE CASCADE;
+         GRANT DELETE ON store.notes TO {reader}",
     ] {
-        installing_stops(statement, why).await;
+        installing_stops(&scene, statement, "a foreign key ties to this one").await;
     }
     // Whoever only reads there finds out nothing about this table.
-    let Some(scene) = Scene::bare().await else { return };
     let read =
         "CREATE TABLE store.orders (sale int REFERENCES store.sales (id)); GRANT SELECT ON store.orders TO {reader}";
     scene.as_role("superuser", read).await;
@@ -95,6 +99,7 @@ async fn installing_stops_at_foreign_keys_that_readers_could_probe_by() {
 
 #[tokio::test]
 async fn installing_stops_at_other_views_of_the_table_that_readers_have() {
+    let Some(scene) = Scene::bare().await else { return };
     for statement in [
         // As the owner: the rows are reduced, and the omitted columns are there.
         "CREATE VIEW shown.plain AS SELECT * FROM store.sales; ALTER VIEW shown.plain OWNER TO {owner}; GRANT SELECT ON shown.plain TO {reader}",
@@ -102,10 +107,9 @@ async fn installing_stops_at_other_views_of_the_table_that_readers_have() {
          GRANT SELECT (cost) ON shown.above TO PUBLIC",
         "CREATE MATERIALIZED VIEW shown.kept AS SELECT * FROM store.sales; GRANT SELECT ON shown.kept TO {reader}",
     ] {
-        installing_stops(statement, "other views of the table").await;
+        installing_stops(&scene, statement, "other views of the table").await;
     }
-    // Views that readers do not have are no matter.
-    let Some(scene) = Scene::bare().await else { return };
+    // Views that readers do not have are no matter, nor is the one that installing made.
     scene.as_role("superuser", "CREATE VIEW store.below AS SELECT * FROM store.sales").await;
     scene.install().await.unwrap();
     scene.install().await.unwrap();
@@ -116,6 +120,7 @@ async fn installing_stops_at_other_views_of_the_table_that_readers_have() {
 #[tokio::test]
 async fn installing_stops_at_tables_that_are_part_of_others() {
     const PART: &str = "part of another one";
+    let Some(scene) = Scene::bare().await else { return };
     for statement in [
         "CREATE TABLE store.everything (region text, id int, note text, cost int); GRANT SELECT ON store.everything TO {reader};
          ALTER TABLE store.sales INHERIT store.everything",
@@ -123,11 +128,12 @@ async fn installing_stops_at_tables_that_are_part_of_others() {
         "CREATE FOREIGN DATA WRAPPER w; CREATE SERVER s FOREIGN DATA WRAPPER w;
          CREATE FOREIGN TABLE store.child () INHERITS (store.sales) SERVER s; ALTER FOREIGN TABLE store.child OWNER TO {owner}",
     ] {
-        installing_stops(statement, PART).await;
+        installing_stops(&scene, statement, PART).await;
     }
     let policy = "CREATE TABLE store.child () INHERITS (store.sales); ALTER TABLE store.child OWNER TO {owner};
          CREATE POLICY open ON store.child USING (true)";
-    installing_stops(policy, "other policies").await;
+    installing_stops(&scene, policy, "other policies").await;
+    scene.end().await;
 }
 
 #[tokio::test]
