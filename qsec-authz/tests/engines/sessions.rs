@@ -119,6 +119,7 @@ async fn settings_of_a_shared_role_are_for_all_who_share_it() {
     let mut reader = scene.stranger().await;
     let ticket = format!("ALTER ROLE CURRENT_USER SET qsec.ticket = '{}'", ana.expose_secret());
     reader.is_refused(&ticket, "permission denied").await;
+    reader.run("ALTER ROLE CURRENT_USER PASSWORD 'for-this-test'").await;
     reader.run("ALTER ROLE CURRENT_USER SET standard_conforming_strings = off; COMMIT").await;
     scene.stranger().await.sees("SHOW standard_conforming_strings", &["off"]).await;
 
