@@ -4,9 +4,11 @@ mod attacks;
 #[cfg(feature = "arrow")]
 mod differential;
 mod installation;
+#[cfg(feature = "arrow")]
 #[path = "../section/naive.rs"]
 mod naive;
 mod probes;
+#[cfg(feature = "arrow")]
 #[path = "../section/question.rs"]
 mod question;
 mod scene;
