@@ -89,7 +89,7 @@ async fn hostile_readers(story: &mut Story, database: &Database, scene: &mut Sce
         ("the table behind the view", "SELECT * FROM store.figures".to_owned()),
         ("what tickets stand for", "SELECT * FROM qsec_section.grants".to_owned()),
         ("to be the loader", format!("SET ROLE {}", database.role("loader"))),
-        ("to let herself in", "INSERT INTO shown.figures DEFAULT VALUES".to_owned()),
+        ("to let herself in", "INSERT INTO store.figures DEFAULT VALUES".to_owned()),
     ] {
         story.no(asked, scene.ask(ana, &sql).await, FORBIDDEN)?;
     }

@@ -46,41 +46,82 @@
 //! - `OMIT` cannot be column privileges, for all users share a role: the view gives NULL in those columns, and
 //!   [`RowSecurity::select`] does not name them at all.
 //! - Writes are denied to everybody but the loader: there is no policy for them.
+//! - What readers ask is answered on the rows that the policy has passed, never before: no index finds a row by what they ask, and
+//!   each of their queries reads the whole table. For statements that the program writes there is [`Sql`](super::Sql).
+//! - Columns that reduce are strings, enumerations, booleans, integers, `numeric` or `uuid`: the text of a date or a float depends on
+//!   settings that readers choose, so that a hidden value would read as a listed one. Installing stops; keep such values as texts.
+//! - Install again after a partition was attached, a role was granted to the reader, or a view or a foreign key was made.
+//! - Sessions are opened as the reader, or as a role of the user's own that is a member of it, and never by `SET ROLE`. Installing
+//!   looks at the reader and at what it may become, not at its members: what else those are granted is theirs.
+//! - The reader creates nothing that lasts. Before PostgreSQL 15 everybody may: `REVOKE CREATE ON SCHEMA public FROM PUBLIC`.
 //! - A ticket is for one version of the access tables. When the tables change, users get new tickets as they open the data again;
 //!   the old ones end after [`MAX_TICKET_AGE`] at the latest, or at once by [`RowSecurity::revoke_all`]. If other columns reduce
 //!   or are left out, or the options differ, install again: tickets from before then show nothing.
 //!
 //! # Attacks
-//! *Held*: nothing beyond the user's rows comes out; each of these is run against a real server by `tests/engines/attacks.rs`.
-//! *Limit*: what comes out, and what to do about it; those of plans, `reltuples`, `pg_stat_activity`, held cursors and what the loader
-//! makes are run too.
+//! *Held*: nothing beyond the user's rows comes out. *Limit*: what comes out nevertheless, and what to do about it. Each, if it does not
+//! say otherwise, is run against a real server by `tests/engines`.
 //!
+//! ## Rows and columns
+//! | attack | result |
+//! |---|---|
+//! | reading the table or the grants; `TABLESAMPLE`; `ctid`; the row type of the table | held: no privilege, and the view has no such thing |
+//! | self-joins, lateral joins, sub-queries, aggregates, window functions, `UNION`, recursion, whole rows as JSON, `query_to_xml`, `schema_to_xml` | held |
+//! | an omitted column in `WHERE`, `ORDER BY`, aggregates, casts, whole rows | held: it is NULL there too |
+//! | a function in `WHERE` that reports or raises what it is called with, of any claimed cost, also one that a superuser marked leakproof by mistake | held: in the plan it stands above the policy |
+//! | division by zero, and casts whose error messages quote values | held: hidden rows are not evaluated |
+//! | operators, functions and tables of the same names in a schema or `pg_temp` that comes first in `search_path` | held: installed names are bound |
+//! | partitions and inheriting tables, by their own names | held: no privilege is left, and their own policies pass the loader alone. **Limit**: a partition that is attached later has the privileges that it comes with: install again |
+//! | `COPY` of the table, of the view; `pg_dump` as the reader | held: refused. A `COPY` of a query is of the user's rows |
+//! | views over the view, also with `security_invoker` | held: they show the rows of the ticket |
+//! | padded texts | held: blanks are compared. **Limit**: `char(n)` has none, its padding is no part of the text: use `text` |
+//! | `DateStyle`, `TimeZone`, `extra_float_digits`, by which a hidden value would read as a listed one | held: installing stops at columns of such types |
+//!
+//! ## Writing
+//! | attack | result |
+//! |---|---|
+//! | inserts that look for violations of unique columns, `ON CONFLICT`, updates, `RETURNING`, `TRUNCATE`, `SELECT … FOR UPDATE`, `LOCK` | held: no privilege; and where it was given later, no policy, which is asked before any constraint |
+//! | triggers, rules, statistics, publications, tables that inherit or refer, materialized views | held: no privilege |
+//! | a foreign key: rows that refer to hidden ones, or are referred to by them | held: installing stops if readers may write on the other side. **Limit**: one that is opened to them later tells which keys there are: grant no such thing |
+//! | files and programs of the server, by `COPY`, `pg_read_file`, `lo_import`; replication slots | held: refused, and installing stops at roles that may |
+//!
+//! ## Identity
 //! | attack | result |
 //! |---|---|
 //! | no ticket, a guessed one, an ended one, a revoked one; the setting reset by the reader | held: no rows |
-//! | reading the table or the grants | held: no privilege |
 //! | `set_config` by the reader, or injected into a query | held: only tickets that they hold. **Limit**: a ticket that is passed on is a right that is passed on, until it ends |
-//! | self-joins, lateral joins, sub-queries, aggregates, window functions, `UNION`, recursion, `query_to_xml` | held |
-//! | a function in `WHERE` that reports every value it is called with, of any claimed cost | held: the view is a security barrier, and only a superuser can mark a function leakproof |
-//! | division by zero, and casts whose error messages quote values | held: hidden rows are not evaluated |
-//! | an omitted column in `WHERE`, `ORDER BY`, aggregates, casts | held: it is NULL there too |
-//! | `SET ROLE`, `SET SESSION AUTHORIZATION`, `row_security = off` | held: refused |
-//! | `COPY` of the table, of the view | held: refused |
-//! | a prepared statement run again under another ticket | held: it shows the rows of the ticket that is shown when it runs |
+//! | [`ENTER`] outside a transaction | held: it lasts for itself, and shows nothing |
+//! | a ticket that is set for the session (`set_config(…, false)`) | **limit**: it is there for the next user of the session who shows none: `DISCARD ALL` |
+//! | a prepared statement run again under another ticket, with a plan that was kept | held: it shows the rows of the ticket that is shown when it runs |
 //! | a cursor, fetched under another ticket | held: it keeps the rows of the ticket that was shown at its first fetch. **Limit**: `WITH HOLD` keeps them beyond the transaction: `DISCARD ALL` |
-//! | operators, functions and tables of the same names in a schema or `pg_temp` that comes first in `search_path` | held: installed names are bound; statements written here name the schema |
-//! | inserts that look for violations of unique columns, updates, `TRUNCATE`, `SELECT … FOR UPDATE`, `LOCK` | held: no privilege |
-//! | `pg_dump` as the reader | held: it stops with an error |
-//! | `pg_stats` (most common values) | held: without a privilege on the table it shows nothing |
-//! | a schema or table for the grants that was there before, made by the reader | held: installing stops |
-//! | policies that were there before, and would add rows | held: installing stops |
-//! | an owner or reader who is superuser or passes over row-level security, a reader who is member of a role of more | held: installing stops |
-//! | `EXPLAIN`, `EXPLAIN ANALYZE` | **limit**: estimated rows, and *rows removed by filter*: how many rows are hidden, no value of them. Users who must not know do not send SQL of their own |
-//! | `pg_class.reltuples`, `pg_stat_user_tables`, `pg_relation_size`, the time that queries take | **limit**: numbers of rows of the whole table, as above |
+//! | `ROLLBACK TO SAVEPOINT` | held: the ticket that was shown before |
+//! | one statement that goes on beyond the end of the ticket, such as a `DO` block | held: each query in it asks the clock |
+//! | a transaction of `REPEATABLE READ` that began before its ticket was revoked | **limit**: it goes on until the ticket ends: short tickets |
+//! | `SET ROLE`, `SET SESSION AUTHORIZATION`, `row_security = off` | held: refused. **Limit**: a session that was opened as another role and took the reader's by `SET ROLE` goes back by `RESET ROLE`: open it as the reader |
+//!
+//! ## What others made
+//! | attack | result |
+//! |---|---|
+//! | a schema or table for the grants that was there before, made by the reader; policies that would add rows; a table that the table is part of | held: installing stops |
+//! | an owner or reader who is superuser or passes over row-level security; a reader who is, or by `SET ROLE` becomes, a role of more, inherited or not | held: installing stops |
+//! | functions and operators that one user leaves where another's statements find them, for all are one role | held: installing stops at a reader who creates anything that lasts |
+//! | other views of the table | held: installing stops if readers have them |
+//! | a view or a `SECURITY DEFINER` function of the loader, granted to the reader later | **limit**: it shows what the loader sees. The loader makes no such thing, and has no schema that readers use |
+//! | a materialized view over the view | held: without a ticket it is empty. **Limit**: refreshed under a ticket it keeps those rows for all who read it: show none in such a transaction |
+//! | settings of the shared role (`ALTER ROLE CURRENT_USER SET …`), its password | held: `qsec.ticket` cannot be set so. **Limit**: other settings are then those of all users: have each log in by a role of their own, member of the reader |
+//!
+//! ## Beside the rows
+//! | attack | result |
+//! |---|---|
+//! | guessing values of hidden rows: by the plan of `EXPLAIN ANALYZE`, by estimates of `EXPLAIN`, by counters of the transaction | held: the plan, its estimates and the rows read are the same for a guess that is right and one that is wrong |
+//! | an operator whose selectivity the planner estimates by calling it | held: it is shown no value of the statistics |
+//! | `pg_stats`, `pg_stats_ext` (most common values) | held: without a privilege on the table they show nothing |
+//! | how long a query takes | held for values: what readers ask is evaluated on their rows alone. **Limit**: the number of rows, as below. Not measured; it follows from the plan |
+//! | *rows removed by filter* in `EXPLAIN ANALYZE`, `pg_class.reltuples`, `pg_stat_user_tables`, `pg_relation_size` | **limit**: how many rows are hidden, no value of them. Users who must not know do not send SQL of their own |
 //! | `pg_stat_activity` | **limit**: sessions of one role see each other's statements. Parameters are not in there: bind the ticket |
-//! | a view or a `SECURITY DEFINER` function of the loader, granted to the reader | **limit**: it shows what the loader sees. The loader makes no such thing, and has no schema that readers use |
-//! | padded texts, `char(n)` | **limit**: their padding is stripped before the comparison |
+//! | `pg_terminate_backend` | **limit**: sessions of one role may end each other: a role of their own for each user, as above |
 
+mod checks;
 mod install;
 mod ticket;
 

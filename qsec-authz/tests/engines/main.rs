@@ -3,8 +3,14 @@
 mod attacks;
 #[cfg(feature = "arrow")]
 mod differential;
+mod installation;
+#[cfg(feature = "arrow")]
 #[path = "../section/naive.rs"]
 mod naive;
+mod probes;
+#[cfg(feature = "arrow")]
 #[path = "../section/question.rs"]
 mod question;
+mod scene;
 mod server;
+mod sessions;

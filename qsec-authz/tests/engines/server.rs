@@ -79,8 +79,11 @@ impl Database {
     pub(crate) async fn end(self) {
         let mut session = superuser().unwrap().connect().await.unwrap();
         run(&mut session, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-        for role in ["owner", "loader", "reader"] {
-            run(&mut session, &format!("DROP ROLE {}", self.role(role))).await;
+        // Tests make other roles of this name beside the three.
+        let roles = sqlx::query_scalar("SELECT rolname::text FROM pg_roles WHERE starts_with(rolname, $1 || '_')");
+        let roles: Vec<String> = roles.bind(&self.name).fetch_all(&mut session).await.unwrap();
+        for role in roles {
+            run(&mut session, &format!("DROP ROLE {role}")).await;
         }
     }
 }

@@ -12,6 +12,9 @@ mod policy_file;
 mod properties;
 mod rules;
 mod schema;
+#[path = "../engines/server.rs"]
+#[expect(dead_code, reason = "the owner, the loader and the reader are those of the other tests in engines")]
+mod server;
 mod usage;
 mod visibility;
 mod who_may;

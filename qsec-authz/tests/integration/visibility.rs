@@ -1,16 +1,24 @@
-//! Reverse queries: the predicate asked of a resource, executed by SQLite and as an Arrow mask says what a decision says.
+//! Reverse queries: the predicate asked of a resource, executed by SQLite and by PostgreSQL, and as an Arrow mask says what a
+//! decision says.
 
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use qsec_authz::section::Dialect;
-use qsec_authz::visibility::{Column, Columns, Predicate, Reach, Unsaid, Visibility};
+use qsec_authz::visibility::{Column, Columns, Predicate, Reach, SqlFilter, Unsaid, Visibility};
 use qsec_authz::{Action, AttributeValue, Request, Resource, ResourceRef, Snapshot, Subject};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
+use tokio::runtime::Runtime;
 
 use crate::properties::{compiled, policy};
 use crate::rules::{asked, ruled};
+use crate::server::{self, Database};
+
+/// Generated policies, each with a table of resources and three requesters.
+const CASES: u32 = 350;
+/// On PostgreSQL, where nobody waits for them.
+const CASES_IN_CI: u32 = 1_000;
 
 /// The columns of the table, each with the attribute that it holds.
 const COLUMNS: &[&str] = &[
@@ -133,41 +141,98 @@ fn entries(tenant: &Value, others: &[Value]) -> Vec<Entry> {
     spaces.chain(stored).chain(described).collect()
 }
 
-fn create(connection: &mut SqliteConnection, runtime: &tokio::runtime::Runtime, entries: &[Entry]) {
-    runtime.block_on(async {
-        sqlx::query("DROP TABLE IF EXISTS resources").execute(&mut *connection).await.unwrap();
-        // A column that ignores case: what is not said exactly would show.
-        let columns: Vec<String> = COLUMNS.iter().map(|name| format!("`{name}` TEXT COLLATE NOCASE")).collect();
-        let text = format!("CREATE TABLE resources (number INTEGER, {})", columns.join(", "));
-        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut *connection).await.unwrap();
-        for (number, entry) in (0_i64..).zip(entries) {
-            let places = vec!["?"; COLUMNS.len() + 1].join(", ");
-            let text = format!("INSERT INTO resources VALUES ({places})");
-            let mut insert = sqlx::query(sqlx::AssertSqlSafe(text)).bind(number);
-            for cell in &entry.cells {
-                insert = insert.bind(cell.clone());
-            }
-            insert.execute(&mut *connection).await.unwrap();
-        }
-    });
+/// A database with one table of resources.
+trait Engine {
+    /// Puts other rows into the table.
+    fn fill(&mut self, entries: &[Entry]);
+
+    /// The numbers of the rows that the predicate selects.
+    fn select(&mut self, predicate: &Predicate, unsaid: Unsaid) -> (Vec<usize>, Reach);
 }
 
-fn select_rows(
-    connection: &mut SqliteConnection,
-    runtime: &tokio::runtime::Runtime,
-    predicate: &Predicate,
-    unsaid: Unsaid,
-) -> (Vec<usize>, Reach) {
-    let filter = predicate.to_sql(Dialect::Sqlite, &columns(unsaid)).unwrap();
-    let text = format!("SELECT number FROM resources WHERE {} ORDER BY number", filter.predicate());
-    runtime.block_on(async {
-        let mut query = sqlx::query(sqlx::AssertSqlSafe(text));
+struct Sqlite {
+    connection: SqliteConnection,
+    runtime: Runtime,
+}
+
+impl Engine for Sqlite {
+    fn fill(&mut self, entries: &[Entry]) {
+        // A column that ignores case: what is not said exactly would show.
+        let columns: Vec<String> = COLUMNS.iter().map(|name| format!("`{name}` TEXT COLLATE NOCASE")).collect();
+        let Self { connection, runtime } = self;
+        runtime.block_on(async {
+            sqlx::query("DROP TABLE IF EXISTS resources").execute(&mut *connection).await.unwrap();
+            let text = format!("CREATE TABLE resources (number INTEGER, {})", columns.join(", "));
+            sqlx::query(AssertSqlSafe(text)).execute(&mut *connection).await.unwrap();
+            for (number, entry) in (0_i64..).zip(entries) {
+                let places = vec!["?"; COLUMNS.len() + 1].join(", ");
+                let text = format!("INSERT INTO resources VALUES ({places})");
+                let mut insert = sqlx::query(AssertSqlSafe(text)).bind(number);
+                for cell in &entry.cells {
+                    insert = insert.bind(cell.clone());
+                }
+                insert.execute(&mut *connection).await.unwrap();
+            }
+        });
+    }
+
+    fn select(&mut self, predicate: &Predicate, unsaid: Unsaid) -> (Vec<usize>, Reach) {
+        let (filter, text) = statement(predicate, Dialect::Sqlite, unsaid);
+        let mut query = sqlx::query(AssertSqlSafe(text));
         for parameter in filter.parameters() {
             query = query.bind(parameter.clone());
         }
-        let rows = query.fetch_all(&mut *connection).await.unwrap();
+        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection)).unwrap();
         (rows.iter().map(|row| usize::try_from(row.get::<i64, _>(0)).unwrap()).collect(), filter.reach())
-    })
+    }
+}
+
+struct Postgres {
+    connection: PgConnection,
+    runtime: Runtime,
+}
+
+impl Postgres {
+    async fn new_table(connection: &mut PgConnection) {
+        // As in SQLite: columns that ignore case.
+        let collation = "CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+        server::run(connection, collation).await;
+        let columns: Vec<String> = COLUMNS.iter().map(|name| format!("\"{name}\" text COLLATE nocase")).collect();
+        server::run(connection, &format!("CREATE TEMP TABLE resources (number bigint, {})", columns.join(", "))).await;
+    }
+}
+
+impl Engine for Postgres {
+    fn fill(&mut self, entries: &[Entry]) {
+        let width = COLUMNS.len();
+        let row = |row: usize| {
+            let places: Vec<String> = (1..=width).map(|place| format!("${}", row * width + place)).collect();
+            format!("({row}, {})", places.join(", "))
+        };
+        let rows: Vec<String> = (0..entries.len()).map(row).collect();
+        let insert = format!("INSERT INTO resources VALUES {}", rows.join(", "));
+        let insert = sqlx::query(AssertSqlSafe(insert)).persistent(false);
+        let insert = entries.iter().flat_map(|entry| &entry.cells).fold(insert, sqlx::query::Query::bind);
+        let Self { connection, runtime } = self;
+        runtime.block_on(async {
+            server::run(connection, "TRUNCATE resources").await;
+            insert.execute(connection).await.unwrap();
+        });
+    }
+
+    fn select(&mut self, predicate: &Predicate, unsaid: Unsaid) -> (Vec<usize>, Reach) {
+        let (filter, text) = statement(predicate, Dialect::Postgres, unsaid);
+        let query = sqlx::query(AssertSqlSafe(text)).persistent(false);
+        let query = filter.parameters().iter().fold(query, sqlx::query::Query::bind);
+        let rows = self.runtime.block_on(query.fetch_all(&mut self.connection)).unwrap();
+        (rows.iter().map(|row| usize::try_from(row.get::<i64, _>(0)).unwrap()).collect(), filter.reach())
+    }
+}
+
+fn statement(predicate: &Predicate, dialect: Dialect, unsaid: Unsaid) -> (SqlFilter, String) {
+    let filter = predicate.to_sql(dialect, &columns(unsaid)).unwrap();
+    let text = format!("SELECT number FROM resources WHERE {} ORDER BY number", filter.predicate());
+    (filter, text)
 }
 
 #[cfg(feature = "arrow")]
@@ -183,24 +248,24 @@ fn masked(entries: &[Entry], predicate: &Predicate, unsaid: Unsaid) -> (Vec<usiz
     (mask.rows().values().set_indices().collect(), mask.reach())
 }
 
-fn check(snapshot: &Snapshot, request: &Request, entries: &[Entry]) -> Result<Option<Predicate>, TestCaseError> {
+/// Asks of each resource by itself, decided and by the predicate.
+fn check(snapshot: &Snapshot, request: &Request, entries: &[Entry]) -> Result<Visibility, TestCaseError> {
     let wanted = |entry: &Entry| {
         let ResourceRef::Any(Some(name)) = request.resource() else { return true };
         entry.resource.type_name() == name
     };
     let expected = |entry: &Entry| snapshot.decide(&request.on(entry.asked.clone())).is_allowed();
-    match snapshot.visibility(request) {
+    let visibility = snapshot.visibility(request);
+    match &visibility {
         Visibility::All => {
             for entry in entries.iter().filter(|entry| wanted(entry)) {
                 prop_assert!(expected(entry), "all, but not {:?}", entry);
             }
-            Ok(None)
         }
         Visibility::None => {
             for entry in entries.iter().filter(|entry| wanted(entry)) {
                 prop_assert!(!expected(entry), "none, but {:?}", entry);
             }
-            Ok(None)
         }
         Visibility::If(predicate) => {
             for entry in entries {
@@ -211,18 +276,64 @@ fn check(snapshot: &Snapshot, request: &Request, entries: &[Entry]) -> Result<Op
                     prop_assert_eq!(held, expected, "{:?}\n{:?}\n{:?}", request, entry, predicate);
                 }
             }
-            Ok(Some(predicate))
         }
         other => panic!("{other:?}"),
     }
+    Ok(visibility)
 }
 
 #[test]
-fn predicate_and_sql_and_mask_say_what_decisions_say() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+fn predicate_in_sqlite_and_mask_say_what_decisions_say() {
+    let runtime = runtime();
     let connection = runtime.block_on(SqliteConnection::connect("sqlite::memory:")).unwrap();
-    let connection = std::cell::RefCell::new(connection);
-    let counted = std::cell::Cell::new((0_usize, 0_usize, 0_usize));
+    let mut sqlite = Sqlite { connection, runtime };
+    agree(&mut sqlite, CASES);
+    agree_on_letters_and_patterns(&mut sqlite);
+}
+
+#[test]
+fn predicate_in_postgres_says_what_decisions_say() {
+    let runtime = runtime();
+    let Some(database) = runtime.block_on(Database::fresh()) else { return };
+    let mut connection = runtime.block_on(database.superuser());
+    runtime.block_on(Postgres::new_table(&mut connection));
+    let mut postgres = Postgres { connection, runtime };
+    agree(&mut postgres, if server::is_ci() { CASES_IN_CI } else { CASES });
+    agree_on_letters_and_patterns(&mut postgres);
+    drop(postgres.connection);
+    postgres.runtime.block_on(database.end());
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// What was asked in all cases.
+#[derive(Debug, Default, Clone, Copy)]
+struct Counted {
+    rows: usize,
+    all: usize,
+    none: usize,
+    predicates: usize,
+    exact: usize,
+}
+
+impl Counted {
+    fn add(&mut self, rows: usize, visibility: &Visibility) {
+        self.rows += rows;
+        match visibility {
+            Visibility::All => self.all += 1,
+            Visibility::None => self.none += 1,
+            Visibility::If(_) => self.predicates += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Asks decisions, predicates, the database and masks the same.
+fn agree(engine: &mut dyn Engine, cases: u32) {
+    let engine = std::cell::RefCell::new(engine);
+    let counted = std::cell::Cell::new(Counted::default());
     let strategy = (
         ruled(),
         prop::collection::vec(asked(), 12),
@@ -230,13 +341,13 @@ fn predicate_and_sql_and_mask_say_what_decisions_say() {
         subsequence(&[0_usize, 1, 2, 3, 4, 5], 3),
         prop::option::of(select(&["read", "update", "create", "publish"][..])),
     );
-    let config = ProptestConfig { cases: 350, failure_persistence: None, ..ProptestConfig::default() };
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
     let mut runner = proptest::test_runner::TestRunner::new(config);
     let outcome = runner.run(&strategy, |(mut tenant, requests, type_name, chosen, action)| {
         single(&mut tenant);
         let snapshot = compiled(&policy(&tenant));
         let entries: Vec<Entry> = entries(&tenant, &requests);
-        create(&mut connection.borrow_mut(), &runtime, &entries);
+        engine.borrow_mut().fill(&entries);
         for number in chosen {
             let mut request = requests[number].clone();
             request.as_object_mut().unwrap().remove("resource");
@@ -247,35 +358,126 @@ fn predicate_and_sql_and_mask_say_what_decisions_say() {
                 request["action"] = json!(action);
             }
             let request = Request::parse_filter(&request.to_string()).unwrap();
-            let predicate = check(&snapshot, &request, &entries)?;
-            let (asked, conditional, exact) = counted.get();
-            counted.set((asked + entries.len(), conditional, exact));
-            let Some(predicate) = predicate else { continue };
-            let right: Vec<usize> = (0..entries.len())
-                .filter(|number| {
-                    let entry = &entries[*number];
-                    type_name.is_none_or(|name| entry.resource.type_name() == name)
-                        && snapshot.decide(&request.on(entry.asked.clone())).is_allowed()
-                })
-                .collect();
-            for unsaid in [Unsaid::Hide, Unsaid::Show] {
-                let sql = select_rows(&mut connection.borrow_mut(), &runtime, &predicate, unsaid);
-                compare(&right, &sql, unsaid)?;
-                #[cfg(feature = "arrow")]
-                compare(&right, &masked(&entries, &predicate, unsaid), unsaid)?;
-                if unsaid == Unsaid::Hide {
-                    let is_exact = usize::from(sql.1 == Reach::Exact);
-                    counted.set((asked + entries.len(), conditional + 1, exact + is_exact));
-                }
+            let visibility = check(&snapshot, &request, &entries)?;
+            let mut counts = counted.get();
+            counts.add(entries.len(), &visibility);
+            if let Visibility::If(predicate) = visibility {
+                let right = allowed(&snapshot, &request, &entries);
+                counts.exact +=
+                    usize::from(pushed(*engine.borrow_mut(), &entries, &predicate, &right)? == Reach::Exact);
             }
+            counted.set(counts);
         }
         Ok(())
     });
     outcome.unwrap_or_else(|error| panic!("{error}"));
-    let (asked, conditional, exact) = counted.get();
-    println!("{asked} rows, {conditional} predicates, {exact} of them exact in SQL");
-    assert!(asked >= 10_000, "{asked}");
-    assert!(exact * 2 > conditional, "{exact} of {conditional}");
+    let counts = counted.get();
+    println!("{counts:?}");
+    let cases = usize::try_from(cases).unwrap();
+    assert!(
+        counts.rows >= 28 * cases && counts.predicates * 2 > cases && counts.all > 0 && counts.none > 0,
+        "{counts:?}"
+    );
+    assert!(counts.exact * 2 > counts.predicates, "{counts:?}");
+}
+
+/// The numbers of the rows that decisions allow, one by one.
+fn allowed(snapshot: &Snapshot, request: &Request, entries: &[Entry]) -> Vec<usize> {
+    let wanted = |entry: &Entry| {
+        let ResourceRef::Any(Some(name)) = request.resource() else { return true };
+        entry.resource.type_name() == name
+    };
+    let allowed = |entry: &Entry| snapshot.decide(&request.on(entry.asked.clone())).is_allowed();
+    (0..entries.len()).filter(|number| wanted(&entries[*number]) && allowed(&entries[*number])).collect()
+}
+
+/// Asks the database and the mask, with what cannot be said hidden and shown. What SQL reaches of it where that is hidden.
+fn pushed(
+    engine: &mut dyn Engine,
+    entries: &[Entry],
+    predicate: &Predicate,
+    right: &[usize],
+) -> Result<Reach, TestCaseError> {
+    let mut reach = Reach::Exact;
+    for unsaid in [Unsaid::Show, Unsaid::Hide] {
+        let found = engine.select(predicate, unsaid);
+        compare(right, &found, unsaid)?;
+        #[cfg(feature = "arrow")]
+        compare(right, &masked(entries, predicate, unsaid), unsaid)?;
+        #[cfg(not(feature = "arrow"))]
+        let _ = entries;
+        reach = found.1;
+    }
+    Ok(reach)
+}
+
+/// Lower case beyond ASCII, and characters that mean something in patterns of SQL.
+fn agree_on_letters_and_patterns(engine: &mut dyn Engine) {
+    const CONSTANTS: &[&str] =
+        &["kiel", "İ", "i\u{307}", "É", "straße", "ДОМ", "ας", "a%b_c!d", "100%", "_", "!", "[a]", "?"];
+    const NAMES: &[&str] = &[
+        "kiel",
+        "KIEL",
+        "\u{212A}iel",
+        "KİEL",
+        "İ",
+        "i\u{307}",
+        "i",
+        "é",
+        "É",
+        "E\u{301}",
+        "straße",
+        "STRAẞE",
+        "STRASSE",
+        "дом",
+        "ДОМ",
+        "ΑΣ",
+        "ας",
+        "ασ",
+        "a%b_c!d",
+        "A%B_C!D",
+        "axxb_c!d",
+        "a%bxc!d",
+        "100%",
+        "1000",
+        "_",
+        "x",
+        "!",
+        "!!",
+        "[a]",
+        "a",
+        "?",
+        "\\",
+        "a\nkiel",
+        "",
+    ];
+    let entry = |name: Option<&str>| {
+        let resource = name.map_or(Resource::new("App"), |name| Resource::new("App").name(name));
+        let cell = |column: &&str| match *column {
+            "type" => Some("App".to_owned()),
+            "name" => name.map(str::to_owned),
+            _ => None,
+        };
+        Entry { cells: COLUMNS.iter().map(cell).collect(), asked: resource.clone().into(), resource }
+    };
+    let entries: Vec<Entry> = NAMES.iter().map(|name| entry(Some(name))).chain([entry(None)]).collect();
+    engine.fill(&entries);
+    let request = Request::new("t", &Subject::user("ana"), Action::Read, ResourceRef::id("")).on_any("App");
+    let mut exact = 0;
+    for constant in CONSTANTS {
+        for test in ["= \"{}\"", "== \"{}\"", "!= \"{}\"", "!== \"{}\"", "like \"{}\"", "like \"*{}\"", "like \"*{}*\""]
+        {
+            let test = format!("resource.name {}", test.replace("{}", constant));
+            for condition in [format!("!({test})"), test] {
+                let snapshot = compiled(&enterprise(&condition));
+                let Visibility::If(predicate) = snapshot.visibility(&request) else { panic!("{condition}") };
+                let right = allowed(&snapshot, &request, &entries);
+                let reach = pushed(engine, &entries, &predicate, &right);
+                exact += usize::from(reach.unwrap_or_else(|error| panic!("{condition}: {error}")) == Reach::Exact);
+            }
+        }
+    }
+    assert!(exact > 100, "{exact}");
 }
 
 fn compare(right: &[usize], (found, reach): &(Vec<usize>, Reach), unsaid: Unsaid) -> Result<(), TestCaseError> {
