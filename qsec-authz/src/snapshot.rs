@@ -14,13 +14,14 @@ mod compile;
 pub(crate) mod condition;
 pub(crate) mod details;
 pub(crate) mod evaluate;
+pub(crate) mod grouped;
 mod judge;
 pub(crate) mod principal;
 pub(crate) mod rules;
 pub(crate) mod tenant;
 
 pub(crate) use compile::{place, standing};
-pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, Where, owns};
+pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, Where, owned, owns};
 use principal::Principal;
 pub(crate) use tenant::TenantSnapshot;
 

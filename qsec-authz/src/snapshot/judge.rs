@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compile::place;
 use super::evaluate::{Evaluation, What};
 use super::principal::Principal;
-use super::tenant::{Class, NONE, TenantSnapshot};
+use super::tenant::{Class, NONE, TenantSnapshot, Things};
 use crate::action::Action;
 use crate::bits::Set;
 use crate::decision::{Decision, DenyCode};
@@ -488,6 +488,13 @@ impl TenantSnapshot {
 /// Whoever creates something without an owner will own it.
 pub(crate) fn owns(principal: &Principal<'_>, owner: u32, action: Action) -> bool {
     if owner == NONE { action == Action::Create && principal.known } else { owner == principal.user }
+}
+
+/// Those that the principal [`owns`].
+pub(crate) fn owned(things: &Things, principal: &Principal<'_>, action: Action) -> impl Iterator<Item = u32> {
+    let named = Some(principal.user).filter(|user| *user != NONE);
+    let nobody = Some(NONE).filter(|_| action == Action::Create && principal.known);
+    named.into_iter().chain(nobody).flat_map(|owner| things.owned_by(owner)).copied()
 }
 
 fn owns_inline(subject: &Subject, resource: &Resource, action: Action) -> bool {
