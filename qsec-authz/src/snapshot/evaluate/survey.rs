@@ -106,7 +106,10 @@ impl<'e> Evaluation<'e> {
         action: Action,
         asked: &[Action],
     ) -> Result<bool, Failed> {
-        self.asked = asked.iter().map(|action| Question { what: What::Described, action: *action }).collect();
+        self.asked.clear();
+        for action in asked {
+            self.asked.push(Question { what: What::Described, action: *action });
+        }
         self.privileged_from(Holder::Resource(What::Stored(thing)), steps, action, What::Stored(thing))
     }
 
