@@ -236,6 +236,7 @@ impl<'e> Evaluation<'e> {
         answer
     }
 
+    /// Evaluates a condition. It calls itself, so what takes room on the stack stands apart.
     fn holds(&mut self, node: &'e Node, question: Question) -> Result<bool, Failed> {
         self.step()?;
         match node {
@@ -261,15 +262,26 @@ impl<'e> Evaluation<'e> {
             Node::Fact(fact) => self.fact(*fact, question),
             Node::Test(test) => self.test(test, question),
             Node::IsAnonymous => Ok(!self.principal.known),
-            Node::IsOwned(path) => {
-                let owned = |value| matches!(value, Value::Resource(what) if self.owner(what, question).is_some());
-                self.walk(path, question, &mut { owned })
-            }
-            Node::Empty(path) => self.walk(path, question, &mut |_| true).map(|found| !found),
+            Node::IsOwned(path) => self.is_owned(path, question),
+            Node::Empty(path) => self.is_empty(path, question),
             Node::HasPrivilege(path, action) => self.has_privilege(path, *action, question),
         }
     }
 
+    #[inline(never)]
+    fn is_owned(&self, path: &'e Path, question: Question) -> Result<bool, Failed> {
+        self.walk(path, question, &mut |value| match value {
+            Value::Resource(what) => self.owner(what, question).is_some(),
+            Value::Text(_) | Value::User(_) => false,
+        })
+    }
+
+    #[inline(never)]
+    fn is_empty(&self, path: &'e Path, question: Question) -> Result<bool, Failed> {
+        self.walk(path, question, &mut |_| true).map(|found| !found)
+    }
+
+    #[inline(never)]
     fn fact(&mut self, fact: u32, question: Question) -> Result<bool, Failed> {
         let Some(test) = super::tenant::at(&self.rules.facts, fact) else { return Err(self.fail()) };
         let slot = usize::try_from(fact).map_or(0, |fact| fact % FACTS);
@@ -284,6 +296,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether the action is granted on any of the resources at the end of the path.
+    #[inline(never)]
     fn has_privilege(&mut self, path: &'e Path, action: Action, question: Question) -> Result<bool, Failed> {
         let mut first = None;
         let mut others = BTreeSet::new();

@@ -13,9 +13,9 @@ const FEW_PAIRS: usize = 256;
 impl<'e> Evaluation<'e> {
     pub(super) fn test(&self, test: &'e Test, question: Question) -> Result<bool, Failed> {
         match test {
-            Test::Texts(path, operator, texts) => self.any(path, question, |value| texts.compare(*operator, value)),
-            Test::Like(path, glob) => self.any(path, question, |value| glob.matches(&folded(value))),
-            Test::Matches(path, pattern) => self.any(path, question, |value| pattern.matches(value)),
+            Test::Texts(path, operator, texts) => self.any(path, question, &|value| texts.compare(*operator, value)),
+            Test::Like(path, glob) => self.any(path, question, &|value| glob.matches(&folded(value))),
+            Test::Matches(path, pattern) => self.any(path, question, &|value| pattern.matches(value)),
             Test::Paths(left, operator, right) => {
                 let left = self.values(left, question)?;
                 if left.first.is_none() {
@@ -27,7 +27,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether a value of the path, as a text, is as wanted.
-    fn any(&self, path: &'e Path, question: Question, wanted: impl Fn(&str) -> bool) -> Result<bool, Failed> {
+    fn any(&self, path: &'e Path, question: Question, wanted: &impl Fn(&str) -> bool) -> Result<bool, Failed> {
         self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
     }
 
