@@ -43,6 +43,16 @@ impl Asked {
     }
 }
 
+impl FromIterator<Question> for Asked {
+    fn from_iter<I: IntoIterator<Item = Question>>(questions: I) -> Self {
+        let mut asked = Self::new();
+        for question in questions {
+            asked.push(question);
+        }
+        asked
+    }
+}
+
 /// An answer that holds wherever it is asked for: nothing failed below it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Known {
@@ -96,9 +106,8 @@ mod tests {
 
     #[test]
     fn questions_beyond_the_depth_are_counted() {
-        let mut asked = Asked::new();
         let question = |thing| Question { what: What::Stored(thing), action: Action::Read };
-        (0..30).for_each(|thing| asked.push(question(thing)));
+        let mut asked: Asked = (0..30).map(question).collect();
         assert_eq!((asked.len(), asked.contains(&question(16)), asked.contains(&question(17))), (30, true, false));
         (0..29).for_each(|_| asked.pop());
         assert_eq!((asked.len(), asked.contains(&question(0)), asked.contains(&question(1))), (1, true, false));

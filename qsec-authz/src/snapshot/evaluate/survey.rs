@@ -106,10 +106,7 @@ impl<'e> Evaluation<'e> {
         action: Action,
         asked: &[Action],
     ) -> Result<bool, Failed> {
-        self.asked.clear();
-        for action in asked {
-            self.asked.push(Question { what: What::Described, action: *action });
-        }
+        self.asked = asked.iter().map(|action| Question { what: What::Described, action: *action }).collect();
         self.privileged_from(Holder::Resource(What::Stored(thing)), steps, action, What::Stored(thing))
     }
 
