@@ -186,3 +186,31 @@ impl Serialize for Visible {
         answer.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::Policy;
+    use crate::request::Subject;
+
+    #[test]
+    fn ones_own_things_are_those_that_one_owns() {
+        let policy = r#"{"version":1,"tenants":{"acme":{"users":{"ben":{}},
+            "spaces":{"s":{"type":"shared","owner":"ana"},"t":{"type":"data"}},
+            "resources":{"a":{"type":"App","owner":"ana"},"b":{"type":"App"},"c":{"type":"App","owner":"bob","space":"s"}}}}}"#;
+        let snapshot = Policy::parse(policy).unwrap().compile().unwrap();
+        let tenant = snapshot.tenants.get("acme").unwrap();
+        let (all, mut found) = (&tenant.things.placed, 0);
+        for subject in [Subject::anonymous()].into_iter().chain(["ana", "ben", "bob", "eve"].map(Subject::user)) {
+            let principal = Principal::new(tenant, &subject);
+            for action in crate::Action::ALL.iter().copied() {
+                let mut own: Vec<u32> = owned(&tenant.things, &principal, action).collect();
+                own.sort_unstable();
+                let expected = (0..).zip(all.iter()).filter(|(_, thing)| owns(&principal, thing.owner, action));
+                assert!(expected.map(|(number, _)| number).eq(own.iter().copied()), "{subject:?} {action}");
+                found += own.len();
+            }
+        }
+        assert_eq!(found, crate::Action::ALL.len() * 3 + 4 * 2);
+    }
+}
