@@ -131,18 +131,19 @@ fn defaults() -> Policy {
     Policy::parse(&policy.to_string()).expect("policy")
 }
 
-/// 10,000 rules, all of the same types and actions: 5,000 teams with a rule for their apps and one for what their lead may do.
-fn many() -> Policy {
+/// Rules of the same types and actions: so many teams with a rule for their apps and one for what their lead may do. The same
+/// few apply to Ana, however many there are.
+fn many(teams: usize) -> Policy {
     let mut rules = Vec::new();
-    for team in 0..5_000 {
+    for team in 0..teams {
         rules.push(json!({"name": format!("team {team}"), "filter": "App_*", "actions": ["read", "update"],
             "condition": format!(r#"user.group = "team-{team}" and resource.@Team = "team-{team}" and !(resource.locked = "true")"#)}));
         rules.push(json!({"name": format!("lead {team}"), "filter": "App*", "actions": 15,
             "condition": format!(r#"(user.roles = "lead-{team}" or user.userId = "boss-{team}") and resource.@Team = "team-{team}""#)}));
     }
-    let groups: Vec<String> = (0..10).map(|n| format!("team-{}", n * 499)).collect();
+    let groups: Vec<String> = (0..10).map(|n| format!("team-{}", n * 5)).collect();
     let tenant = json!({"model": "enterprise", "users": {"ana": {"groups": groups, "roles": ["lead-7"]}}, "rules": rules, "resources": {
-        "mine": {"type": "App", "custom": {"Team": "team-2495"}}, "theirs": {"type": "App", "custom": {"Team": "team-1"}}}});
+        "mine": {"type": "App", "custom": {"Team": "team-25"}}, "theirs": {"type": "App", "custom": {"Team": "team-1"}}}});
     Policy::parse(&json!({"version": 1, "tenants": {"acme": tenant}}).to_string()).expect("policy")
 }
 
@@ -152,17 +153,20 @@ fn rules(criterion: &mut Criterion) {
         assert_eq!(snapshot.decide(&request).by(), by);
         request
     };
-    let (defaults, many) = (defaults(), many());
+    let (defaults, hundred, many) = (defaults(), many(50), many(5_000));
     let few = defaults.compile().expect("compiles");
+    let hundred = hundred.compile().expect("compiles");
     let lots = many.compile().expect("compiles");
     // Bob reads a sheet because its app's stream may be read; the draft is looked at by every rule that could grant it.
     let sheet = ask(&few, "bob", "pubsheet", &["rule:Stream"]);
     let draft = ask(&few, "bob", "draft", &[]);
-    let mine = ask(&lots, "ana", "mine", &["rule:team 2495"]);
+    let mine = ask(&lots, "ana", "mine", &["rule:team 25"]);
+    assert_eq!(hundred.decide(&mine).by(), lots.decide(&mine).by());
     let theirs = ask(&lots, "ana", "theirs", &[]);
     let mut group = criterion.benchmark_group("decide");
     group.bench_function("rules57", |bencher| bencher.iter(|| few.decide(black_box(&sheet))));
     group.bench_function("rules57_denied", |bencher| bencher.iter(|| few.decide(black_box(&draft))));
+    group.bench_function("rules100", |bencher| bencher.iter(|| hundred.decide(black_box(&mine))));
     group.bench_function("rules10000", |bencher| bencher.iter(|| lots.decide(black_box(&mine))));
     group.bench_function("rules10000_denied", |bencher| bencher.iter(|| lots.decide(black_box(&theirs))));
     group.finish();

@@ -153,6 +153,7 @@ mod lint;
 mod live;
 pub mod management;
 pub mod manual;
+mod marks;
 mod pages;
 mod policy;
 mod request;

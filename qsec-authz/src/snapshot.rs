@@ -14,13 +14,14 @@ mod compile;
 pub(crate) mod condition;
 pub(crate) mod details;
 pub(crate) mod evaluate;
+pub(crate) mod grouped;
 mod judge;
 pub(crate) mod principal;
 pub(crate) mod rules;
 pub(crate) mod tenant;
 
 pub(crate) use compile::{place, standing};
-pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, Where, owns};
+pub(crate) use judge::{Answer, Resolved, Side, Stop, Verdict, Where, owned, owns};
 use principal::Principal;
 pub(crate) use tenant::TenantSnapshot;
 
@@ -75,8 +76,7 @@ impl Snapshot {
         for (id, new) in &after.tenants {
             let known = self.tenants.get_key_value(id.as_str()).zip(before.tenants.get(id));
             let (id, tenant) = match known {
-                Some(((id, compiled), old)) if old == new => (Arc::clone(id), Arc::clone(compiled)),
-                Some(((id, compiled), old)) => (Arc::clone(id), Arc::new(compile::updated(compiled, old, new))),
+                Some(((id, compiled), old)) => (Arc::clone(id), compile::updated(compiled, old, new)),
                 None => (Arc::from(id.as_str()), Arc::new(compile::tenant(new))),
             };
             tenants.insert(id, tenant);

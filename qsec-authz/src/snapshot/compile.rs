@@ -37,26 +37,31 @@ pub(super) fn tenant(policy: &Tenant) -> TenantSnapshot {
 ///
 /// What a change leaves as it was is shared. Users and groups are made anew one by one; resources as a whole, for a resource
 /// stands where its app does; rules as a whole, because they share what they test. Where spaces or custom roles come or go, whose
-/// numbers all users hold, the tenant is compiled.
-pub(super) fn updated(old: &TenantSnapshot, before: &Tenant, after: &Tenant) -> TenantSnapshot {
+/// numbers all users hold, the tenant is compiled. Every entry of the two is compared once.
+pub(super) fn updated(old: &Arc<TenantSnapshot>, before: &Tenant, after: &Tenant) -> Arc<TenantSnapshot> {
     let stays = before.model() == after.model()
         && before.roles == after.roles
         && before.spaces.len() == after.spaces.len()
         && before.spaces.keys().eq(after.spaces.keys());
-    let mut people = People::of(old);
-    if !stays || people.count() > old.names.saturating_mul(2).saturating_add(MAX_STALE) {
-        return tenant(after);
+    let names = old.user_profiles.len().saturating_add(old.group_profiles.len());
+    if !stays || names > old.names.saturating_mul(2).saturating_add(MAX_STALE) {
+        return Arc::new(tenant(after));
     }
     let changed = Changed::between(before, after);
-    let renewed = people.renew(after, &Roles::new(after), &changed);
     let same_things =
         before.resources == after.resources && before.spaces.values().zip(after.spaces.values()).all(is_alike);
-    let things = if same_things { old.things.clone() } else { things::things(after, &mut people.users) };
     let same_rules = before.rules == after.rules && before.settings.personas == after.settings.personas;
+    let same_tenant = (&before.id, before.version, &before.settings) == (&after.id, after.version, &after.settings);
+    if changed.is_nobody() && same_things && same_rules && same_tenant {
+        return Arc::clone(old);
+    }
+    let mut people = People::of(old);
+    let renewed = people.renew(after, &Roles::new(after), &changed);
+    let things = if same_things { old.things.clone() } else { things::things(after, &mut people.users) };
     let previous =
         old.rules.as_deref().map(|rules| rules::Previous { rules, same_rules, same_things, renewed: &renewed });
     let rules = rules::rules(after, &rules::Numbers { people: &people, things: &things }, previous.as_ref());
-    assemble(after, Parts { roles: Arc::clone(&old.custom_roles), names: old.names, people, things, rules })
+    Arc::new(assemble(after, Parts { roles: Arc::clone(&old.custom_roles), names: old.names, people, things, rules }))
 }
 
 /// Whether two spaces differ by their members alone.
@@ -152,15 +157,24 @@ mod tests {
 
     fn shared(change: impl Fn(&mut serde_json::Value)) -> Shared {
         let (before, after) = (policy(|_| ()), policy(change));
-        let old = tenant(&before);
+        let old = Arc::new(tenant(&before));
         let new = updated(&old, &before, &after);
-        let (old_rules, new_rules) = (old.rules.unwrap(), new.rules.unwrap());
+        let (old_rules, new_rules) = (old.rules.as_deref().unwrap(), new.rules.as_deref().unwrap());
         Shared {
             users: new.user_profiles.shared(&old.user_profiles),
             things: Arc::ptr_eq(&new.things.placed, &old.things.placed),
             rules: Arc::ptr_eq(&new_rules.set, &old_rules.set),
             details: (new_rules.users.shared(&old_rules.users), Arc::ptr_eq(&new_rules.things, &old_rules.things)),
         }
+    }
+
+    #[test]
+    fn tenant_without_a_change_is_shared() {
+        let before = policy(|_| ());
+        let old = Arc::new(tenant(&before));
+        assert!(Arc::ptr_eq(&old, &updated(&old, &before, &before.clone())));
+        let newer = Tenant { version: 7, ..before.clone() };
+        assert_eq!(updated(&old, &before, &newer).version, 7);
     }
 
     #[test]
@@ -191,7 +205,7 @@ mod tests {
     #[test]
     fn names_that_nobody_has_are_forgotten_in_time() {
         let mut before = policy(|_| ());
-        let mut snapshot = tenant(&before);
+        let mut snapshot = Arc::new(tenant(&before));
         let most = snapshot.names * 2 + MAX_STALE + 1;
         for owner in 0..most {
             let mut after = before.clone();

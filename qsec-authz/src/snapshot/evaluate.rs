@@ -4,7 +4,7 @@
 //! never opens anything by being denied.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::condition::{Node, Path};
 use super::principal::Principal;
@@ -13,15 +13,16 @@ use super::tenant::{Class, NONE, TenantSnapshot};
 use super::{Side, Where};
 use crate::action::Action;
 use crate::explanation::Reason;
-use crate::hash::Keyed;
 use crate::request::{Request, ResourceRef};
 use crate::resource::Resource;
 use crate::tables::Place;
 
+mod asked;
 pub(crate) mod compare;
 pub(crate) mod survey;
 mod walk;
 
+use asked::{Answers, Asked, Known};
 use walk::{Value, Who};
 
 /// How deep questions may lead to questions: given by the language.
@@ -61,14 +62,6 @@ struct Moved {
     place: Place,
 }
 
-/// An answer that holds wherever it is asked for: nothing failed below it.
-#[derive(Debug, Clone, Copy)]
-struct Known {
-    granted: bool,
-    /// How many levels of questions it took.
-    height: usize,
-}
-
 /// The rules as one requester meets them in one request.
 #[derive(Debug)]
 pub(crate) struct Evaluation<'e> {
@@ -81,11 +74,10 @@ pub(crate) struct Evaluation<'e> {
     guards: HeldGuards<'e>,
     /// Facts that were looked up, and whether they hold, each at its number modulo the size.
     facts: [(u32, bool); FACTS],
-    /// Made when there is something to keep.
-    known: Option<HashMap<Question, Known, Keyed>>,
+    known: Answers,
     /// Whether answers may be taken from `known`.
     recalls: bool,
-    asked: Vec<Question>,
+    asked: Asked,
     deepest: usize,
     failures: Cell<u32>,
     /// Steps that are left to this decision, and to those after it.
@@ -115,9 +107,9 @@ impl<'e> Evaluation<'e> {
             moved: None,
             guards: rules.guards_of(principal, request.subject()),
             facts: [(NONE, false); FACTS],
-            known: None,
+            known: Answers::default(),
             recalls: true,
-            asked: Vec::new(),
+            asked: Asked::new(),
             deepest: 0,
             failures: Cell::new(0),
             steps: Cell::new(0),
@@ -179,7 +171,7 @@ impl<'e> Evaluation<'e> {
         let moved = (seen == Where::There).then_some(Moved { what, space: side.space, place: side.place });
         if self.moved != moved {
             self.moved = moved;
-            self.known = None;
+            self.known = Answers::default();
         }
         self.reserve = self.reserve.saturating_add(self.steps.get());
         self.steps.set(self.reserve.min(MAX_STEPS));
@@ -244,6 +236,7 @@ impl<'e> Evaluation<'e> {
         answer
     }
 
+    /// Evaluates a condition. It calls itself, so what takes room on the stack stands apart.
     fn holds(&mut self, node: &'e Node, question: Question) -> Result<bool, Failed> {
         self.step()?;
         match node {
@@ -269,15 +262,26 @@ impl<'e> Evaluation<'e> {
             Node::Fact(fact) => self.fact(*fact, question),
             Node::Test(test) => self.test(test, question),
             Node::IsAnonymous => Ok(!self.principal.known),
-            Node::IsOwned(path) => {
-                let owned = |value| matches!(value, Value::Resource(what) if self.owner(what, question).is_some());
-                self.walk(path, question, &mut { owned })
-            }
-            Node::Empty(path) => self.walk(path, question, &mut |_| true).map(|found| !found),
+            Node::IsOwned(path) => self.is_owned(path, question),
+            Node::Empty(path) => self.is_empty(path, question),
             Node::HasPrivilege(path, action) => self.has_privilege(path, *action, question),
         }
     }
 
+    #[inline(never)]
+    fn is_owned(&self, path: &'e Path, question: Question) -> Result<bool, Failed> {
+        self.walk(path, question, &mut |value| match value {
+            Value::Resource(what) => self.owner(what, question).is_some(),
+            Value::Text(_) | Value::User(_) => false,
+        })
+    }
+
+    #[inline(never)]
+    fn is_empty(&self, path: &'e Path, question: Question) -> Result<bool, Failed> {
+        self.walk(path, question, &mut |_| true).map(|found| !found)
+    }
+
+    #[inline(never)]
     fn fact(&mut self, fact: u32, question: Question) -> Result<bool, Failed> {
         let Some(test) = super::tenant::at(&self.rules.facts, fact) else { return Err(self.fail()) };
         let slot = usize::try_from(fact).map_or(0, |fact| fact % FACTS);
@@ -292,6 +296,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether the action is granted on any of the resources at the end of the path.
+    #[inline(never)]
     fn has_privilege(&mut self, path: &'e Path, action: Action, question: Question) -> Result<bool, Failed> {
         let mut first = None;
         let mut others = BTreeSet::new();
@@ -325,7 +330,7 @@ impl<'e> Evaluation<'e> {
         if level > MAX_DEPTH || self.asked.contains(&question) {
             return Err(self.fail());
         }
-        let known = self.known.as_ref().and_then(|known| known.get(&question)).copied();
+        let known = self.known.get(&question);
         if let Some(known) = known.filter(|known| self.recalls && level.saturating_add(known.height) <= MAX_DEPTH) {
             self.deepest = self.deepest.max(level.saturating_add(known.height));
             return Ok(known.granted);
@@ -338,8 +343,7 @@ impl<'e> Evaluation<'e> {
         self.asked.pop();
         if let (Ok(granted), true) = (answer, self.recalls && failures == self.failures.get()) {
             let height = self.deepest.saturating_sub(level);
-            let known = self.known.get_or_insert_with(|| HashMap::with_hasher(self.rules.keyed()));
-            known.insert(question, Known { granted, height });
+            self.known.insert(question, Known { granted, height }, || self.rules.keyed());
         }
         self.recalls = recalled;
         self.deepest = self.deepest.max(outer);

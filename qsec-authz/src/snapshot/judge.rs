@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compile::place;
 use super::evaluate::{Evaluation, What};
 use super::principal::Principal;
-use super::tenant::{Class, NONE, TenantSnapshot};
+use super::tenant::{Class, NONE, TenantSnapshot, Things};
 use crate::action::Action;
 use crate::bits::Set;
 use crate::decision::{Decision, DenyCode};
@@ -168,20 +168,15 @@ impl TenantSnapshot {
             Err(Stop::Denied(code)) => return Verdict::Refused { code, side: None },
             Err(Stop::Malformed(_)) => return Verdict::Refused { code: DenyCode::BadRequest, side: None },
         };
-        let weighed = match self.rules {
-            None => self.weigh_by_tables(&principal, request, resolved),
-            Some(_) => self.weigh_with_rules(&principal, request, resolved),
+        let weighed = if self.rules.is_none() && resolved.target.is_none() {
+            self.weigh_by_tables(&principal, request, resolved)
+        } else {
+            self.weigh(&principal, request, resolved, &mut None)
         };
         match weighed {
             Ok((source, target)) => Verdict::Granted { thing: resolved.thing, source, target },
             Err((code, side)) => Verdict::Refused { code, side },
         }
-    }
-
-    /// Apart, so that tenants without rules do not pay for them.
-    #[inline(never)]
-    fn weigh_with_rules(&self, principal: &Principal<'_>, request: &Request, resolved: Resolved) -> Weighed {
-        self.weigh(principal, request, resolved, &mut None)
     }
 
     /// Steps 1 and 2: does the tenant answer, and this user?
@@ -219,21 +214,26 @@ impl TenantSnapshot {
         }
     }
 
+    #[inline]
     pub(crate) fn target(&self, request: &Request) -> Result<Option<(u32, Place)>, Stop> {
-        let Some(id) = request.target_space() else { return Ok(None) };
+        request.target_space().map(|id| self.space_of(request, id)).transpose()
+    }
+
+    /// The space that a request moves something into.
+    fn space_of(&self, request: &Request, id: &str) -> Result<(u32, Place), Stop> {
         if !MOVING.contains(&request.action()) {
             return Stop::malformed("target", format!("`{}` has no target", request.action()));
         }
         match self.thing(id) {
             // A resource that calls itself a space has no members: only the policy's own spaces are targets.
-            Some((number, _, class)) if class.kind == Kind::Space && class.space == number => {
-                Ok(Some((number, class.place)))
-            }
+            Some((number, _, class)) if class.kind == Kind::Space && class.space == number => Ok((number, class.place)),
             _ => Err(Stop::Denied(DenyCode::ResourceUnknown)),
         }
     }
 
-    /// Places a resource that the caller describes; refuses one that passes for a stored one or hangs in the air.
+    /// Places a resource that the caller describes; refuses one that passes for a stored one or hangs in the air. Apart, because it
+    /// is long.
+    #[inline(never)]
     fn describe(&self, resource: &Resource) -> Result<Class, Stop> {
         if let Some(defect) = resource.defect() {
             let name = defect.name.map(|name| format!(".{name}")).unwrap_or_default();
@@ -272,7 +272,9 @@ impl TenantSnapshot {
         }
     }
 
-    /// Steps 4 to 7, for each side. The evaluation of rules is made when they are asked, and kept for the next resource.
+    /// Steps 4 to 7, for each side. The evaluation of rules is made when they are asked, and kept for the next resource. Apart, so
+    /// that whoever needs no rules does not pay for them.
+    #[inline(never)]
     pub(crate) fn weigh<'e>(
         &'e self,
         principal: &'e Principal<'e>,
@@ -280,37 +282,28 @@ impl TenantSnapshot {
         resolved: Resolved,
         rules: &mut Option<Evaluation<'e>>,
     ) -> Weighed {
-        self.weigh_by(principal, request, resolved, |side, seen| {
-            self.grant(principal, request, (side, seen), resolved, rules)
-        })
-    }
-
-    /// The same for a tenant without rules.
-    fn weigh_by_tables(&self, principal: &Principal<'_>, request: &Request, resolved: Resolved) -> Weighed {
-        let ceiling = request.subject().ceiling();
-        self.weigh_by(principal, request, resolved, |side, _| {
-            self.grant_by_tables(principal, side, ceiling)
-                .map_err(|(code, grants)| (code, Some(Side { grants, ..*side })))
-        })
-    }
-
-    #[inline]
-    fn weigh_by(
-        &self,
-        principal: &Principal<'_>,
-        request: &Request,
-        resolved: Resolved,
-        mut grant: impl FnMut(&Side, Where) -> Result<Grants, (DenyCode, Option<Side>)>,
-    ) -> Weighed {
         if self.restricts(principal, request.from_context(), resolved.class.kind) {
             return Err((DenyCode::Restricted, None));
         }
         let mut source = resolved.source(request.action());
-        source.grants = grant(&source, Where::Here)?;
+        source.grants = self.grant(principal, request, (&source, Where::Here), resolved, rules)?;
         let Some(place) = resolved.target else { return Ok((source, None)) };
         let mut target = source.moved(place);
-        target.grants = grant(&target, Where::There)?;
+        target.grants = self.grant(principal, request, (&target, Where::There), resolved, rules)?;
         Ok((source, Some(target)))
+    }
+
+    /// The same for what stays where it is, in a tenant without rules: most decisions.
+    #[inline]
+    fn weigh_by_tables(&self, principal: &Principal<'_>, request: &Request, resolved: Resolved) -> Weighed {
+        if self.restricts(principal, request.from_context(), resolved.class.kind) {
+            return Err((DenyCode::Restricted, None));
+        }
+        let source = resolved.source(request.action());
+        match self.grant_by_tables(principal, &source, request.subject().ceiling()) {
+            Ok(grants) => Ok((Side { grants, ..source }, None)),
+            Err((code, grants)) => Err((code, Some(Side { grants, ..source }))),
+        }
     }
 
     pub(crate) fn restricts(&self, principal: &Principal<'_>, context: Context, kind: Kind) -> bool {
@@ -372,7 +365,11 @@ impl TenantSnapshot {
     }
 
     /// Steps 5 to 7 without rules.
-    #[inline]
+    #[expect(
+        clippy::inline_always,
+        reason = "what it finds stays in registers; written out and read again, it takes longer"
+    )]
+    #[inline(always)]
     pub(crate) fn grant_by_tables(
         &self,
         principal: &Principal<'_>,
@@ -488,6 +485,13 @@ impl TenantSnapshot {
 /// Whoever creates something without an owner will own it.
 pub(crate) fn owns(principal: &Principal<'_>, owner: u32, action: Action) -> bool {
     if owner == NONE { action == Action::Create && principal.known } else { owner == principal.user }
+}
+
+/// Those that the principal [`owns`].
+pub(crate) fn owned(things: &Things, principal: &Principal<'_>, action: Action) -> impl Iterator<Item = u32> {
+    let named = Some(principal.user).filter(|user| *user != NONE);
+    let nobody = Some(NONE).filter(|_| action == Action::Create && principal.known);
+    named.into_iter().chain(nobody).flat_map(|owner| things.owned_by(owner)).copied()
 }
 
 fn owns_inline(subject: &Subject, resource: &Resource, action: Action) -> bool {

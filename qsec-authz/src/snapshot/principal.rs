@@ -47,29 +47,22 @@ pub(crate) struct Principal<'t> {
 
 impl<'t> Principal<'t> {
     pub(crate) fn new(tenant: &'t TenantSnapshot, subject: &Subject) -> Self {
-        let Some(id) = subject.user_id() else {
-            return Self {
-                tenant,
-                known: false,
-                user: NONE,
-                profile: None,
-                groups: Groups::default(),
-                roles: Set::EMPTY,
-                permissions: Set::EMPTY,
-            };
-        };
-        let user = tenant.users.get(id).copied().unwrap_or(NONE);
+        let id = subject.user_id();
+        let user = id.and_then(|id| tenant.users.get(id)).copied().unwrap_or(NONE);
         let profile = tenant.user_profiles.get(user);
+        let everybody = if id.is_some() { tenant.default_permissions } else { Set::EMPTY };
         let mut principal = Self {
             tenant,
-            known: true,
+            known: id.is_some(),
             user,
             profile,
             groups: Groups::default(),
             roles: profile.map_or(Set::EMPTY, |profile| profile.roles),
-            permissions: profile.map_or(Set::EMPTY, |profile| profile.permissions).or(tenant.default_permissions),
+            permissions: profile.map_or(Set::EMPTY, |profile| profile.permissions).or(everybody),
         };
-        for group in subject.token_groups() {
+        // Of anonymous there are none, and none would count.
+        let groups = if id.is_some() { subject.token_groups() } else { &[] };
+        for group in groups {
             if let Some(number) = tenant.groups.get(group.as_str()).copied() {
                 principal.join(number);
             }

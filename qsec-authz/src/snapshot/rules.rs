@@ -94,21 +94,44 @@ pub(crate) struct Bucket {
     /// For whoever asks.
     pub(super) open: Vec<u32>,
     /// For whoever has the guard.
-    pub(super) guarded: HashMap<u32, Vec<u32>, Keyed>,
+    pub(super) guarded: Guarded,
     /// For the resource of that id.
     pub(super) by_id: IdMap<Box<str>, Vec<u32>>,
 }
 
 impl Bucket {
-    fn guarded_by(&self, guard: u32) -> &[u32] {
-        self.guarded.get(&guard).map_or(&[], Vec::as_slice)
-    }
-
     fn for_id(&self, id: Option<&str>) -> &[u32] {
         if self.by_id.is_empty() {
             return &[];
         }
         id.and_then(|id| self.by_id.get(id)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Rules by their guard.
+#[derive(Debug, Default)]
+pub(crate) struct Guarded {
+    rules: HashMap<u32, Vec<u32>, Keyed>,
+    /// The guards modulo the size of a word: what is not marked is not asked for.
+    marks: u64,
+}
+
+impl Guarded {
+    pub(super) fn add(&mut self, guard: u32, rule: u32) {
+        self.marks |= 1_u64.wrapping_shl(guard);
+        let rules = self.rules.entry(guard).or_default();
+        if rules.last() != Some(&rule) {
+            rules.push(rule);
+        }
+    }
+
+    /// Rules for whoever has the guard.
+    #[inline]
+    fn of(&self, guard: u32) -> &[u32] {
+        if self.marks.wrapping_shr(guard) & 1 == 0 {
+            return &[];
+        }
+        self.rules.get(&guard).map_or(&[], Vec::as_slice)
     }
 }
 
@@ -176,7 +199,7 @@ impl Rules {
         HeldGuards::Collected(guards.into())
     }
 
-    /// A keyed hash that is there already: drawing another costs more than most questions.
+    /// A keyed hash.
     pub(crate) fn keyed(&self) -> Keyed {
         self.buckets.hasher().clone()
     }
@@ -197,7 +220,7 @@ impl Rules {
         self.buckets(type_number, action).any(|bucket| {
             !bucket.open.is_empty()
                 || !bucket.by_id.is_empty()
-                || guards.iter().any(|guard| bucket.guarded.contains_key(guard))
+                || guards.iter().any(|guard| !bucket.guarded.of(*guard).is_empty())
         })
     }
 
@@ -206,7 +229,7 @@ impl Rules {
         let mut all = BTreeSet::new();
         for bucket in self.buckets(type_number, action) {
             all.extend(bucket.open.iter().chain(bucket.by_id.values().flatten()));
-            all.extend(guards.iter().flat_map(|guard| bucket.guarded_by(*guard)));
+            all.extend(guards.iter().flat_map(|guard| bucket.guarded.of(*guard)));
         }
         all
     }
@@ -233,7 +256,7 @@ impl Rules {
         for bucket in self.buckets(type_number, action) {
             if give(&bucket.open)
                 || give(bucket.for_id(id))
-                || (!bucket.guarded.is_empty() && guards.iter().any(|guard| give(bucket.guarded_by(*guard))))
+                || guards.iter().any(|guard| give(bucket.guarded.of(*guard)))
             {
                 return;
             }

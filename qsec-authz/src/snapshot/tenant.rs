@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::grouped::Grouped;
 use super::rules::Rules;
 use crate::bits::Set;
 use crate::hash::IdMap;
@@ -45,7 +46,23 @@ pub(crate) struct Things {
     /// Things that are part of an app, in the order of their numbers, with the app.
     pub(crate) apps: Arc<[(u32, u32)]>,
     pub(crate) classes: Arc<[Class]>,
+    /// Things by the number of their class.
+    pub(crate) by_class: Arc<Grouped>,
+    /// Things by the number of their owner plus one, so that those of nobody come first.
+    pub(crate) by_owner: Arc<Grouped>,
     pub(crate) type_names: Arc<[Box<str>]>,
+}
+
+impl Things {
+    /// The number of a type; [`NONE`] if nothing is of it.
+    pub(crate) fn type_number(&self, name: &str) -> u32 {
+        self.type_names.iter().position(|known| **known == *name).map_or(NONE, index)
+    }
+
+    /// Those of an owner, or of nobody.
+    pub(crate) fn owned_by(&self, owner: u32) -> &[u32] {
+        self.by_owner.of(owner.wrapping_add(1))
+    }
 }
 
 #[derive(Debug)]

@@ -32,6 +32,10 @@ impl Changed {
         Self::Only(changed)
     }
 
+    pub(super) fn is_nobody(&self) -> bool {
+        matches!(self, Self::Only(members) if members.is_empty())
+    }
+
     /// Those who are listed one by one.
     pub(super) fn listed(&self) -> impl Iterator<Item = &Member> {
         match self {

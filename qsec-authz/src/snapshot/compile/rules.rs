@@ -141,7 +141,7 @@ impl Compiler {
                     (Some(id), _) => bucket.by_id.entry(id.into()).or_default().push(number),
                     (None, Some(guards)) => {
                         for guard in guards {
-                            bucket.guarded.entry(*guard).or_default().push(number);
+                            bucket.guarded.add(*guard, number);
                         }
                     }
                     (None, None) => bucket.open.push(number),
@@ -289,10 +289,7 @@ impl Compiler {
     }
 
     fn finish(mut self) -> RuleSet {
-        for bucket in self.buckets.values_mut() {
-            bucket.guarded.values_mut().for_each(Vec::dedup);
-            bucket.open.dedup();
-        }
+        self.buckets.values_mut().for_each(|bucket| bucket.open.dedup());
         RuleSet {
             all: self.all,
             buckets: self.buckets,

@@ -8,6 +8,7 @@ use super::{place, standing};
 use crate::hash::IdMap;
 use crate::policy::Tenant;
 use crate::resource::Resource;
+use crate::snapshot::grouped::Grouped;
 use crate::snapshot::tenant::{Class, NONE, Thing, Things, index};
 use crate::tables::Kind;
 
@@ -31,6 +32,8 @@ pub(super) fn things(policy: &Tenant, users: &mut Interned) -> Things {
     }
     Things {
         spaces: policy.spaces.len(),
+        by_class: Arc::new(Grouped::new(placing.placed.iter().map(|thing| thing.class))),
+        by_owner: Arc::new(Grouped::new(placing.placed.iter().map(|thing| thing.owner.wrapping_add(1)))),
         placed: placing.placed.into(),
         apps: placing.apps.into(),
         classes: placing.classes.into(),

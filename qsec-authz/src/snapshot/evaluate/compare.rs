@@ -27,7 +27,7 @@ impl<'e> Evaluation<'e> {
     }
 
     /// Whether a value of the path, as a text, is as wanted.
-    fn any(&self, path: &'e Path, question: Question, wanted: &dyn Fn(&str) -> bool) -> Result<bool, Failed> {
+    fn any(&self, path: &'e Path, question: Question, wanted: &impl Fn(&str) -> bool) -> Result<bool, Failed> {
         self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
     }
 

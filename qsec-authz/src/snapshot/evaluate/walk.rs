@@ -42,11 +42,13 @@ pub(super) enum Holder<'e> {
 const STEP_BYTES: usize = 64;
 
 /// Takes values, and says when it has enough.
-pub(super) type Found<'f, 'e> = dyn FnMut(Value<'e>) -> bool + 'f;
+pub(super) trait Found<'e>: FnMut(Value<'e>) -> bool {}
+
+impl<'e, F: FnMut(Value<'e>) -> bool> Found<'e> for F {}
 
 impl<'e> Evaluation<'e> {
     /// Gives the values of a path, until told to stop. Whether it was told to stop.
-    pub(super) fn walk(&self, path: &'e Path, question: Question, found: &mut Found<'_, 'e>) -> Result<bool, Failed> {
+    pub(super) fn walk(&self, path: &'e Path, question: Question, found: &mut impl Found<'e>) -> Result<bool, Failed> {
         let root = match path.root {
             Root::User => Holder::User(Who::Requester),
             Root::Resource => Holder::Resource(question.what),
@@ -60,7 +62,7 @@ impl<'e> Evaluation<'e> {
         mut holder: Holder<'e>,
         steps: &'e [Step],
         question: Question,
-        found: &mut Found<'_, 'e>,
+        found: &mut impl Found<'e>,
     ) -> Result<bool, Failed> {
         let Some((last, before)) = steps.split_last() else {
             return Ok(match holder {
@@ -75,7 +77,10 @@ impl<'e> Evaluation<'e> {
             match self.one(holder, step, question) {
                 One::Holder(next) => holder = next,
                 One::Nothing => return Ok(false),
-                One::Several => return self.walk_many(holder, step, (rest.as_slice(), last), question, found),
+                One::Several => {
+                    let found = &mut |value| found(value);
+                    return self.walk_many(holder, step, (rest.as_slice(), last), question, found);
+                }
             }
         }
         self.give(holder, last, question, found)
@@ -88,7 +93,7 @@ impl<'e> Evaluation<'e> {
         step: &'e Step,
         (rest, last): (&'e [Step], &'e Step),
         question: Question,
-        found: &mut Found<'_, 'e>,
+        found: &mut dyn FnMut(Value<'e>) -> bool,
     ) -> Result<bool, Failed> {
         let mut holders = vec![holder];
         for step in std::iter::once(step).chain(rest) {
@@ -117,7 +122,7 @@ impl<'e> Evaluation<'e> {
             holders = next;
         }
         for holder in holders {
-            if self.give(holder, last, question, found)? {
+            if self.give(holder, last, question, &mut |value| found(value))? {
                 return Ok(true);
             }
         }
@@ -143,7 +148,7 @@ impl<'e> Evaluation<'e> {
         holder: Holder<'e>,
         step: &Step,
         question: Question,
-        found: &mut Found<'_, 'e>,
+        found: &mut impl Found<'e>,
     ) -> Result<bool, Failed> {
         let mut failed = self.step();
         let mut counted = |value| {
@@ -160,7 +165,7 @@ impl<'e> Evaluation<'e> {
         failed.map(|()| stopped)
     }
 
-    fn of_resource(&self, what: What, asked: OfResource, question: Question, found: &mut Found<'_, 'e>) -> bool {
+    fn of_resource(&self, what: What, asked: OfResource, question: Question, found: &mut impl Found<'e>) -> bool {
         match asked {
             OfResource::Id => text(self.id(what), found),
             OfResource::Name => text(self.name(what), found),
@@ -217,7 +222,7 @@ impl<'e> Evaluation<'e> {
         number.filter(|number| *number != NONE).map(What::Stored)
     }
 
-    fn of_links(&self, what: What, name: u32, found: &mut Found<'_, 'e>) -> bool {
+    fn of_links(&self, what: What, name: u32, found: &mut impl Found<'e>) -> bool {
         if let Some(details) = self.details(what) {
             return details.links.get(name).iter().any(|thing| found(Value::Resource(What::Stored(*thing))));
         }
@@ -235,7 +240,7 @@ impl<'e> Evaluation<'e> {
         name: u32,
         stored: fn(&ThingDetails) -> &Table<Box<str>>,
         described: fn(&Resource) -> &Attributes,
-        found: &mut Found<'_, 'e>,
+        found: &mut impl Found<'e>,
     ) -> bool {
         if let Some(details) = self.details(what) {
             return texts(stored(details).get(name), found);
@@ -244,7 +249,7 @@ impl<'e> Evaluation<'e> {
         self.described_as(what).is_some_and(|resource| of_attributes(described(resource), name, found))
     }
 
-    fn of_user(&self, who: Who<'e>, asked: OfUser, found: &mut Found<'_, 'e>) -> bool {
+    fn of_user(&self, who: Who<'e>, asked: OfUser, found: &mut impl Found<'e>) -> bool {
         let details = self.user(who);
         match asked {
             OfUser::Id => text(self.user_id(who), found),
@@ -282,7 +287,7 @@ impl<'e> Evaluation<'e> {
         }
     }
 
-    fn of_profile(&self, who: Who<'e>, list: fn(&Profile) -> &Vec<Arc<str>>, found: &mut Found<'_, 'e>) -> bool {
+    fn of_profile(&self, who: Who<'e>, list: fn(&Profile) -> &Vec<Arc<str>>, found: &mut impl Found<'e>) -> bool {
         let Who::Known(user) = who else { return false };
         self.tenant.user_profiles.get(user).is_some_and(|profile| texts(list(profile), found))
     }
@@ -313,15 +318,15 @@ enum One<'e> {
     Several,
 }
 
-fn text<'e>(text: Option<&'e str>, found: &mut Found<'_, 'e>) -> bool {
+fn text<'e>(text: Option<&'e str>, found: &mut impl Found<'e>) -> bool {
     text.is_some_and(|text| !text.is_empty() && found(Value::Text(Cow::Borrowed(text))))
 }
 
-fn texts<'e, T: Deref<Target = str>>(all: &'e [T], found: &mut Found<'_, 'e>) -> bool {
+fn texts<'e, T: Deref<Target = str>>(all: &'e [T], found: &mut impl Found<'e>) -> bool {
     all.iter().any(|one| text(Some(one), found))
 }
 
-fn of_attributes<'e>(attributes: &'e Attributes, name: &str, found: &mut Found<'_, 'e>) -> bool {
+fn of_attributes<'e>(attributes: &'e Attributes, name: &str, found: &mut impl Found<'e>) -> bool {
     let named = attributes.iter().filter(|(one, _)| same(false, one, name));
     named.into_iter().any(|(_, value)| each_text(value, &mut |text| found(Value::Text(text))))
 }
