@@ -262,7 +262,7 @@ impl<'t> Parser<'t, '_> {
     fn comparison(&mut self, left: Operand) -> Result<Expression, Malformed> {
         if self.keyword("like") {
             let (pattern, _) = self.pattern()?;
-            return Ok(Expression::Like(left, Glob::new(&pattern.to_lowercase())));
+            return Ok(Expression::Like(left, Glob::folded(&pattern)));
         }
         if self.keyword("matches") {
             let (pattern, at) = self.pattern()?;
