@@ -137,7 +137,8 @@ impl Predicate {
         self.0.is_exact()
     }
 
-    /// Says the predicate in SQL. PostgreSQL and SQLite.
+    /// Says the predicate in SQL. PostgreSQL and SQLite. What is compared with a pattern and holds U+0000, which patterns of SQLite do
+    /// not see past, is hidden there.
     ///
     /// # Errors
     /// With [`Unsaid::Refuse`], [`PushError::MissingColumn`] and [`PushError::Inexpressible`] for what cannot be said of the table;
