@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use qsec_authz::visibility::{Column, Columns, Unsaid, Visibility};
-use qsec_authz::{Action, Policy, Request, ResourceRef, Subject};
+use qsec_authz::{Action, Policy, Request, Resource, ResourceRef, Subject};
 use serde_json::{Map, Value, json};
 
 use crate::properties::{GROUPS, USERS, all_rights, assert_subset, compiled, policy};
@@ -98,6 +98,25 @@ fn questions_that_lead_to_all_questions_leave_something_unsaid() {
         let columns = Columns::new(Unsaid::Hide).constant(Column::Type, "App").column(Column::custom("Team"), "team");
         let sql = predicate.to_sql(qsec_authz::section::Dialect::Sqlite, &columns);
         assert!(sql.is_ok() || sql.is_err_and(|error| error.code() == "too_many_parameters"));
+    }
+}
+
+/// Each part of an `or` that can fail is true only if none before it failed: written out, that is the square of their number.
+#[test]
+fn long_sequence_of_questions_is_left_unsaid() {
+    let snapshot = |parts: usize| {
+        let asked: Vec<String> = (0..parts).map(|n| format!("resource.l{n}.HasPrivilege(\"read\")")).collect();
+        let rule = json!({"name": "r", "filter": "App_*", "actions": ["read"], "condition": asked.join(" or ")});
+        let open = json!({"name": "open", "filter": "Library_*", "actions": ["read"]});
+        compiled(&policy(
+            &json!({"model": "enterprise", "rules": [rule, open], "resources": {"lib": {"type": "Library"}}}),
+        ))
+    };
+    let request = Request::new("t", &Subject::user("u"), Action::Read, ResourceRef::id("")).on_any("App");
+    for (parts, exact) in [(100, true), (2_000, false)] {
+        let Visibility::If(predicate) = snapshot(parts).visibility(&request) else { panic!("some") };
+        assert_eq!(predicate.is_exact(), exact, "{parts}");
+        assert_eq!(predicate.holds(&Resource::new("App").link("l1", ["lib"])), Some(true));
     }
 }
 

@@ -90,11 +90,21 @@ impl<'e> Evaluation<'e> {
             }),
             Wanted::Any => self.follow(holder, steps, question, &mut |_| true),
             Wanted::Texts(..) | Wanted::Like(_) | Wanted::Matches(_) => {
-                self.follow(holder, steps, question, &mut |value| {
-                    self.text_of(&value).is_some_and(|text| wanted.text(&text))
-                })
+                let mut afforded = Ok(());
+                let found = self.follow(holder, steps, question, &mut |value| {
+                    self.text_of(&value).is_some_and(|text| {
+                        afforded = self.afford(wanted, &text);
+                        afforded.is_err() || wanted.text(&text)
+                    })
+                })?;
+                afforded.map(|()| found)
             }
         }
+    }
+
+    /// Takes the steps that it needs to look at a text, beside one for the text: a pattern may need many.
+    pub(crate) fn afford(&self, wanted: &Wanted<'_, 'e>, text: &str) -> Result<(), Failed> {
+        if let Wanted::Matches(pattern) = wanted { self.spend(pattern.cost(text)) } else { Ok(()) }
     }
 
     /// Whether the requester has the privilege on what the steps lead to from a stored resource. `asked` are the questions on the
