@@ -404,6 +404,7 @@ fn last_administrator_stays() {
         |edit: &Edit| register.plan(&Actor::new(&subject), edit).map_or_else(|error| error.code(), |_| "planned");
     assert_eq!(code(&unassign("TenantAdmin", Holder::group("admins"))), "last_administrator");
     assert_eq!(code(&Edit::DeleteGroup { name: text("admins") }), "last_administrator");
+    assert_eq!(code(&assign("EmbeddedAnalyticsUser", Holder::group("admins"))), "last_administrator");
     assert_eq!(code(&assign("TenantAdmin", Holder::user("ana"))), "planned");
 }
 
