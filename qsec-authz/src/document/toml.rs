@@ -78,7 +78,7 @@ mod tests {
             let lists = format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
             let tables = format!("a = {}{}", "{a = ".repeat(depth), "}".repeat(depth));
             for text in [lists, tables, format!("{dotted} = 1"), format!("[{dotted}]"), format!("[[{dotted}]]")] {
-                assert!(parse(&text).is_err(), "{depth}: {:.20}", text);
+                assert!(parse(&text).is_err(), "{depth}: {text:.20}");
             }
         }
     }

@@ -367,6 +367,8 @@ impl<'e> Builder<'e> {
                     not_denied.push(thing);
                 }
                 Ok(false) => {}
+                // With steps left it fails for every decision too; without, a decision would say more.
+                Err(Failed) if evaluation.is_spent() => return Expression::Unknown(TOO_LONG),
                 Err(Failed) => not_denied.push(thing),
             }
         }

@@ -120,6 +120,32 @@ fn long_sequence_of_questions_is_left_unsaid() {
     }
 }
 
+/// A decision has so many steps, and so has each answer that a predicate is made of; all of them together have more, but not enough.
+#[test]
+fn answers_that_take_too_long_are_those_of_decisions_until_there_are_too_many() {
+    let name = "b".repeat(64 * 1024);
+    let snapshot = |libraries: usize| {
+        let libraries = (0..libraries).map(|n| (format!("lib-{n}"), json!({"type": "Library", "name": name})));
+        let slow = r#"resource.name matches "a{1000}" or resource.name like "b*""#;
+        let rules = json!([
+            {"name": "slow", "filter": "Library_*", "actions": ["read"], "condition": slow},
+            {"name": "r", "filter": "App_*", "actions": ["read"], "condition": "resource.l.HasPrivilege(\"read\") or resource.@Team = \"x\""}]);
+        let resources: Map<String, Value> = libraries.collect();
+        compiled(&policy(&json!({"model": "enterprise", "rules": rules, "resources": resources})))
+    };
+    let user = Subject::user("u");
+    let request = Request::new("t", &user, Action::Read, ResourceRef::id("")).on_any("App");
+    let app = || Resource::new("App").link("l", ["lib-1"]).custom("Team", "y");
+    let few = snapshot(20);
+    assert!(!few.decide(&request.on(app())).is_allowed());
+    let Visibility::If(predicate) = few.visibility(&request) else { panic!("some") };
+    assert!(predicate.is_exact());
+    assert_eq!(predicate.holds(&app()), Some(false));
+    let Visibility::If(predicate) = snapshot(100).visibility(&request) else { panic!("some") };
+    assert!(!predicate.is_exact());
+    assert_eq!(predicate.holds(&app()), None);
+}
+
 #[test]
 fn links_to_more_than_can_be_listed_are_left_unsaid() {
     let resources: Map<String, Value> = (0..24_000)
