@@ -122,7 +122,8 @@ impl Snapshot {
 }
 
 impl Predicate {
-    /// Whether it holds for a resource; `None` where the resource alone does not tell, and a decision must.
+    /// Whether it holds for a resource; `None` where the resource alone does not tell, and a decision must; and for a text so long that
+    /// a decision has not the steps to match it with a pattern.
     ///
     /// Of a resource that the policy lists, it must be told what the policy says; see [`Columns`].
     #[must_use]

@@ -8,6 +8,10 @@ use super::glob::Glob;
 /// Longest filter, in bytes: some 1,000 ids.
 pub(super) const MAX_FILTER_BYTES: usize = 64 * 1024;
 
+/// Most patterns with a star in one filter: each is tried on every resource, and on every pattern of other filters where filters are
+/// compared. Real rules have five.
+const MAX_STARS: usize = 256;
+
 /// A filter: any of its patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
@@ -48,6 +52,9 @@ impl Filter {
         patterns.sort_unstable_by(|one, two| (one.names_one(), &one.text).cmp(&(two.names_one(), &two.text)));
         patterns.dedup();
         let stars = patterns.partition_point(|pattern| !pattern.names_one());
+        if stars > MAX_STARS {
+            return Err(Malformed::new(0, format!("the filter has more than {MAX_STARS} patterns with a star")));
+        }
         Ok(Self { patterns, stars })
     }
 
@@ -77,7 +84,11 @@ impl Filter {
 
     /// Whether each resource that the other means is meant.
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        other.patterns.iter().all(|one| self.patterns.iter().any(|pattern| pattern.covers(one)))
+        let (stars, ones) = self.patterns.split_at_checked(self.stars).unwrap_or((&self.patterns, &[]));
+        other.patterns.iter().all(|one| {
+            stars.iter().any(|pattern| pattern.covers(one))
+                || ones.binary_search_by(|own| own.text.cmp(&one.text)).is_ok()
+        })
     }
 }
 
@@ -176,6 +187,12 @@ mod tests {
     }
 
     #[test]
+    fn patterns_with_a_star_are_bounded() {
+        let filter = |count: usize| (0..count).map(|n| format!("App_{n}*")).collect::<Vec<_>>().join(",");
+        assert!(Filter::read(&filter(MAX_STARS)).is_ok() && Filter::read(&filter(MAX_STARS + 1)).is_err());
+    }
+
+    #[test]
     fn what_is_no_filter_is_refused() {
         for filter in
             ["", " ", "App_*,", ",", "_x", "*_x", "**", "A*p_x", "1App", "App x", "Äpp_*", &"a".repeat(70_000)]
@@ -196,6 +213,9 @@ mod tests {
             ("App_a*b", "App_a*", false),
             ("App_*,Stream_*", "Stream_1,App_1", true),
             ("App_*", "App_1,Stream_1", false),
+            ("App_1,App_2,App_3", "App_3,App_1", true),
+            ("App_1,App_2", "App_1,App_4", false),
+            ("App_1", "App_*", false),
         ] {
             let read = |text| Filter::read(text).unwrap();
             assert_eq!(read(outer).covers(&read(inner)), expected, "{outer} {inner}");

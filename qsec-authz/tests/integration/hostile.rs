@@ -147,6 +147,19 @@ fn answers_that_take_too_long_are_those_of_decisions_until_there_are_too_many() 
 }
 
 #[test]
+fn text_that_no_decision_matches_is_not_matched_by_a_predicate() {
+    let rule = json!({"name": "r", "filter": "App_*", "actions": ["read"], "condition": r#"resource.name matches ".*a.{1000}""#});
+    let snapshot = compiled(&policy(&json!({"model": "enterprise", "rules": [rule]})));
+    let request = Request::new("t", &Subject::user("u"), Action::Read, ResourceRef::id("")).on_any("App");
+    let Visibility::If(predicate) = snapshot.visibility(&request) else { panic!("some") };
+    for (length, said) in [(1_001, Some(true)), (1_000, Some(false)), (1024 * 1024, None)] {
+        let app = Resource::new("App").name("a".repeat(length));
+        assert_eq!(predicate.holds(&app), said, "{length}");
+        assert_eq!(snapshot.decide(&request.on(app)).is_allowed(), said == Some(true), "{length}");
+    }
+}
+
+#[test]
 fn links_to_more_than_can_be_listed_are_left_unsaid() {
     let resources: Map<String, Value> = (0..24_000)
         .map(|n| (format!("app-{n}"), json!({"type": "App", "custom": {"Team": if n % 2 == 0 { "x" } else { "y" }}})))
