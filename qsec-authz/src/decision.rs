@@ -247,7 +247,7 @@ impl Allowed {
 /// app, or round in a circle, stands for itself.
 fn app_above(tenant: &TenantSnapshot, thing: u32) -> u32 {
     let is_app = |thing: &u32| tenant.stored(*thing).is_some_and(|(_, class)| class.kind == Kind::App);
-    let above = std::iter::successors(Some(thing), |thing| tenant.app_of(*thing));
+    let above = std::iter::successors(Some(thing), |below| tenant.app_of(*below).filter(|above| *above != thing));
     above.take(tenant.things.placed.len()).find(is_app).unwrap_or(thing)
 }
 

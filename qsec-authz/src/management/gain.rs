@@ -256,7 +256,9 @@ impl<'a> Comparison<'a> {
     fn demand_decisions(&mut self, id: &str, user: &str) {
         let actor = self.holdings.subject();
         let subject = if user == self.holdings.user_id() { actor.clone() } else { Subject::user(user) };
-        for thing in leading_to(self.new, id) {
+        let follows = active_rules(self.new).next().is_some() || active_rules(self.old).next().is_some();
+        let things = if follows { leading_to(self.new, id) } else { BTreeSet::from([id]) };
+        for thing in things {
             for action in Action::ALL {
                 for context in [Context::Hub, Context::Admin, Context::Embed] {
                     let ask = |subject| self.holdings.ask(subject, *action, thing, context);

@@ -99,7 +99,11 @@ fn reduction_is_owed_for_an_app_and_what_is_part_of_it_however_deep() {
         "chart":{"type":"App.Object","owner":"ana","app":"sheet"},
         "label":{"type":"App.Object","owner":"ana","app":"chart"},
         "data":{"type":"DataAsset","owner":"ana","app":"app"},
-        "other":{"type":"DataAsset","owner":"ana"}}}}}"#;
+        "other":{"type":"DataAsset","owner":"ana"},
+        "hen":{"type":"App.Object","owner":"ana","app":"egg"},
+        "egg":{"type":"App.Object","owner":"ana","app":"hen"},
+        "chick":{"type":"App.Object","owner":"ana","app":"egg"}},
+        "rules":[{"name":"own","filter":"App.Object_*","actions":["read"],"condition":"resource.owner = user"}]}}}"#;
     let snapshot = Policy::parse(document).expect("policy").compile().expect("compiles");
     let app = |action, resource: ResourceRef| match snapshot.decide(&Request::new(
         "t",
@@ -118,6 +122,10 @@ fn reduction_is_owed_for_an_app_and_what_is_part_of_it_however_deep() {
     };
     for part in ["app", "sheet", "chart", "label", "data"] {
         assert_eq!(app(Action::Read, ResourceRef::id(part)).as_deref(), Some("app"), "{part}");
+    }
+    // What goes round in a circle leads to no app.
+    for (part, above) in [("hen", "egg"), ("egg", "hen"), ("chick", "egg")] {
+        assert_eq!(app(Action::Read, ResourceRef::id(part)).as_deref(), Some(above), "{part}");
     }
     // Data that is part of no app stands for itself.
     assert_eq!(app(Action::Read, ResourceRef::id("other")).as_deref(), Some("other"));
