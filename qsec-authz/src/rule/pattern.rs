@@ -28,7 +28,7 @@ const STEP_PLACES: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
     regex: Regex,
-    /// Characters that it has, each as often as it is repeated by number.
+    /// Characters and signs that it has, each as often as it is repeated by number.
     places: usize,
 }
 
@@ -110,6 +110,7 @@ impl Reader<'_> {
             let repeatable = match character {
                 '|' | '^' | '$' => {
                     self.written.push(character);
+                    self.place();
                     false
                 }
                 '(' => {
@@ -142,7 +143,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// Counts a place, which can be repeated.
+    /// Counts a place. That it can be repeated.
     fn place(&mut self) -> bool {
         self.places = self.places.saturating_add(1);
         true
@@ -348,7 +349,9 @@ mod tests {
             (r"([a-z]\d){3,5}", 10),
             ("(a{2}b){3}", 9),
             ("a{0}b{4,}", 5),
-            ("a+|b?", 2),
+            ("a+|b?", 3),
+            (".*(|){1000}", 1001),
+            ("^$", 2),
         ] {
             let read = Patterns::default().read(pattern).expect(pattern);
             assert_eq!(read.cost(&"x".repeat(STEP_PLACES)), places, "{pattern}");
