@@ -100,7 +100,7 @@ impl Serialize for Decision {
 pub enum Obligation<'a> {
     /// Rows are handed out only as [`crate::section::Reduction`] leaves them, by the access table of that app.
     Reduce {
-        /// The app.
+        /// The app, or data that is part of none.
         app: &'a str,
     },
 }
@@ -178,24 +178,27 @@ impl Allowed {
         }
     }
 
-    /// The app whose data this is about: the resource itself if it is an app, or the app that it is part of.
+    /// The app whose data this is about: the resource itself if it is an app, or the app that it is part of, be it by way of
+    /// other objects.
     ///
     /// If an access table is in force for it, whoever hands out rows owes a reduction ([`Allowed::obligation`]).
     pub fn app(&self) -> Option<&str> {
-        let (tenant, resource) = (&self.tenant, self.request.resource());
-        match resource {
+        let tenant = &self.tenant;
+        let part_of = match self.request.resource() {
             ResourceRef::Inline(resource) => {
-                let itself = resource.id.as_deref().filter(|_| self.source.kind == Kind::App);
-                itself.or(resource.app.as_deref())
+                if self.source.kind == Kind::App && resource.id.is_some() {
+                    return resource.id.as_deref();
+                }
+                resource.app.as_deref().and_then(|app| tenant.things.index.get(app)).copied()
             }
-            ResourceRef::Id(id) if self.source.kind == Kind::App => Some(id),
-            ResourceRef::Id(_) | ResourceRef::Any(_) => {
-                self.thing.and_then(|thing| tenant.app_of(thing)).map(|app| tenant.thing_id(app))
-            }
-        }
+            ResourceRef::Id(id) if self.source.kind == Kind::App => return Some(id),
+            ResourceRef::Id(_) | ResourceRef::Any(_) => self.thing.and_then(|thing| tenant.app_of(thing)),
+        };
+        part_of.map(|part_of| tenant.thing_id(app_above(tenant, part_of)))
     }
 
-    /// What is owed before rows are handed out; `is_active` says for which apps an access table is in force.
+    /// What is owed before rows are handed out; `is_active` says for which apps an access table is in force. Data that is part of no
+    /// app is asked for by its own id.
     ///
     /// ```
     /// use qsec_authz::{Action, Decision, Obligation, Policy, Request, ResourceRef, Subject};
@@ -208,7 +211,7 @@ impl Allowed {
     /// # Ok::<(), qsec_authz::PolicyError>(())
     /// ```
     pub fn obligation(&self, is_active: impl FnOnce(&str) -> bool) -> Option<Obligation<'_>> {
-        self.app().filter(|app| is_active(app)).map(|app| Obligation::Reduce { app })
+        self.app().or(self.resource_id()).filter(|app| is_active(app)).map(|app| Obligation::Reduce { app })
     }
 
     /// Into which space.
@@ -238,6 +241,14 @@ impl Allowed {
         }
         sources.into_iter().collect()
     }
+}
+
+/// The app that a thing is, or is part of: an object of an object shows the same data, and owes what that one owes. What leads to no
+/// app, or round in a circle, stands for itself.
+fn app_above(tenant: &TenantSnapshot, thing: u32) -> u32 {
+    let is_app = |thing: &u32| tenant.stored(*thing).is_some_and(|(_, class)| class.kind == Kind::App);
+    let above = std::iter::successors(Some(thing), |below| tenant.app_of(*below).filter(|above| *above != thing));
+    above.take(tenant.things.placed.len()).find(is_app).unwrap_or(thing)
 }
 
 fn name_sources(tenant: &TenantSnapshot, principal: &Principal<'_>, side: &Side, sources: &mut BTreeSet<String>) {

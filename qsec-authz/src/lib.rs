@@ -25,6 +25,7 @@
 //!
 //! | to | see |
 //! |---|---|
+//! | begin with a policy that is ready | [`Persona`] |
 //! | read a policy, from a file or a store | [`Policy`] (its JSON Schema is `policy.schema.json`), [`Tenant`], [`PolicyError`], [`Flaw`] |
 //! | ask | [`Request`], [`Subject`], [`Action`], [`Resource`], [`Context`] |
 //! | decide | [`Snapshot::decide`] with [`Decision`], [`Allowed`], [`Denied`] |
@@ -101,8 +102,8 @@
 //! - **What cannot be said is denied.** A rule that asks whether it grants what it is about to grant, or leads more than 16
 //!   questions deep, fails, and a question that found no grant where a rule failed fails too: `!resource.HasPrivilege(…)` in a
 //!   circle never opens anything. [`Snapshot::explain`] calls it `error`.
-//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups. The crate's folder
-//!   `personas` has a policy to begin with for each model; `tests/data/matrix` says what each may do by it.
+//! - **Personas** (`consumer`, `contributor`, `developer`, `team_admin`) are ready sets of rules for groups. [`Persona::starter`] is
+//!   a policy to begin with for each model; `tests/data/matrix` says what each may do by it.
 //!
 //! # Guarantees and limits
 //!
@@ -114,7 +115,7 @@
 //!   [`MAX_NAME_BYTES`]) and never make this crate panic.
 //! - Rules are bounded by [`MAX_RULES`], [`MAX_CONDITION_BYTES`], 64 levels of nesting, 256 regular expressions a tenant, and
 //!   1,000,000 steps a decision: one that needs more denies what it has not found by then. Regular expressions run in linear
-//!   time.
+//!   time, and count by their length times that of the text.
 //! - A snapshot is immutable; a decision takes one look-up each of tenant, user and resource, whatever their number. Rules are
 //!   asked only where nothing else grants; they are found by type, action and the groups, roles, id and directory that their
 //!   condition cannot do without.
@@ -155,6 +156,7 @@ pub mod management;
 pub mod manual;
 mod marks;
 mod pages;
+mod persona;
 mod policy;
 mod request;
 mod resource;
@@ -177,6 +179,7 @@ pub use flaw::{Flaw, Position, RuleFlaw};
 pub use lint::{Finding, Lint};
 pub use live::LivePolicy;
 pub use management::{Actor, Edit, Holder, ManageError, Plan, PolicyEvent, Register, RuleText};
+pub use persona::Persona;
 pub use policy::{MAX_POLICY_BYTES, MAX_TOML_BYTES, Model, Policy, PolicyError, Tenant, TenantStatus};
 pub use request::{Context, MAX_REQUEST_BYTES, Request, RequestError, ResourceRef, Subject};
 pub use resource::{AttributeValue, MAX_NAME_BYTES, Resource};

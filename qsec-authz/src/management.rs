@@ -48,7 +48,7 @@
 use std::collections::BTreeMap;
 
 use crate::decision::{Decision, Denied, DenyCode};
-use crate::policy::{Model, Policy, Tenant, User};
+use crate::policy::{Group, Model, Policy, Tenant, User};
 use crate::request::{Context, Request, Subject};
 use crate::resource::AttributeValue;
 use crate::snapshot::Snapshot;
@@ -349,7 +349,8 @@ fn administrators(tenant: &Tenant) -> Administrators {
         return Administrators { users: 0, groups: 0 };
     }
     let acts = |user: &&User| !user.disabled && has(user, role) && !has(user, restrictive);
-    let groups = tenant.groups.values().filter(|group| group.roles.contains(crate::bits::Bit::name(role)));
+    let holds = |group: &&Group, role: TenantRole| group.roles.contains(crate::bits::Bit::name(role));
+    let groups = tenant.groups.values().filter(|group| holds(group, role) && !holds(group, restrictive));
     Administrators { users: tenant.users.values().filter(acts).count(), groups: groups.count() }
 }
 

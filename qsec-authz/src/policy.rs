@@ -17,8 +17,6 @@ use crate::tables::{Permission, SpaceRole, SpaceType};
 mod entries;
 mod read;
 
-pub(crate) use read::PERSONAS;
-
 /// Longest policy in JSON, in bytes: 300,000 users of 200 bytes each; more belongs into a store.
 pub const MAX_POLICY_BYTES: usize = 64 * 1024 * 1024;
 /// Longest policy in TOML, in bytes. People write TOML by hand, and its parser builds a tree of its own beside ours.

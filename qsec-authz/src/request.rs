@@ -74,9 +74,10 @@ struct Identity {
 pub struct Subject(Arc<Identity>);
 
 impl Subject {
-    /// A user, without groups of a token and without a ceiling.
+    /// A user, without groups of a token and without a ceiling. Without an id it is nobody in particular: an identity that somebody
+    /// forgot to fill in is not signed in.
     pub fn user(id: impl Into<String>) -> Self {
-        Self(Arc::new(Identity { user: Some(id.into()), ..Identity::default() }))
+        Self(Arc::new(Identity { user: Some(id.into()).filter(|id| !id.is_empty()), ..Identity::default() }))
     }
 
     /// Nobody in particular: only rules can grant.
@@ -326,6 +327,11 @@ mod tests {
     #[test]
     fn anonymous_takes_no_groups() {
         assert_eq!(Subject::anonymous().groups(["a"]), Subject::anonymous());
+    }
+
+    #[test]
+    fn user_without_an_id_is_not_signed_in() {
+        assert_eq!(Subject::user("").groups(["a"]), Subject::anonymous());
     }
 
     #[test]

@@ -81,6 +81,8 @@ pub(crate) struct Reading {
     patterns: Patterns,
     /// How many parts their conditions have.
     parts: u32,
+    /// Steps to compare their texts with patterns.
+    steps: usize,
 }
 
 /// A rule that was read.

@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::action::Action;
 use crate::bits::Bit;
-use crate::policy::{MODELS, PERSONAS, Policy, STATUSES, USER_STATUSES};
+use crate::persona::Persona;
+use crate::policy::{MODELS, Policy, STATUSES, USER_STATUSES};
 use crate::resource::MAX_NAME_BYTES;
 use crate::rule::MAX_RULES;
 use crate::tables::{Permission, SpaceType};
@@ -92,7 +93,7 @@ fn value() -> Value {
 
 fn tenant() -> Value {
     let personas = json!({"type": "array", "items": refer("name"), "minItems": 1});
-    let personas: Vec<_> = PERSONAS.iter().map(|persona| (*persona, personas.clone())).collect();
+    let personas: Vec<_> = Persona::ALL.iter().map(|persona| (persona.as_str(), personas.clone())).collect();
     record(
         &[],
         &[

@@ -122,7 +122,8 @@ impl Snapshot {
 }
 
 impl Predicate {
-    /// Whether it holds for a resource; `None` where the resource alone does not tell, and a decision must.
+    /// Whether it holds for a resource; `None` where the resource alone does not tell, and a decision must; and for a text so long that
+    /// a decision has not the steps to match it with a pattern.
     ///
     /// Of a resource that the policy lists, it must be told what the policy says; see [`Columns`].
     #[must_use]
@@ -137,7 +138,8 @@ impl Predicate {
         self.0.is_exact()
     }
 
-    /// Says the predicate in SQL. PostgreSQL and SQLite.
+    /// Says the predicate in SQL. PostgreSQL and SQLite. What is compared with a pattern and holds U+0000, which patterns of SQLite do
+    /// not see past, is hidden there.
     ///
     /// # Errors
     /// With [`Unsaid::Refuse`], [`PushError::MissingColumn`] and [`PushError::Inexpressible`] for what cannot be said of the table;

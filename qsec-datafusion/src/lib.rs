@@ -5,8 +5,9 @@
 //! table, statistics are not handed up, and no optimisation sees inside. Columns that are left out are not in the schema.
 //!
 //! It does **not** decide strict exclusion, for which all of the data is needed: an excluded user sees no row. It does not
-//! guard a context in which the table itself is registered, or that two users share. The memory and the time that a user's own
-//! SQL takes are DataFusion's to bound.
+//! guard a context in which the table itself is registered, or that two users share. It keeps the reduction that it was made
+//! with: where access tables have versions, make another one when the reader must open again
+//! ([`qsec_authz::section::MAX_READER_AGE`]). The memory and the time that a user's own SQL takes are DataFusion's to bound.
 //!
 //! ```
 //! use std::sync::Arc;

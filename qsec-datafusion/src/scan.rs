@@ -25,7 +25,7 @@ pub(crate) struct ReducedScan {
 }
 
 impl ReducedScan {
-    /// `schema` is the first columns of `input`; behind them are those that decide and are not asked for.
+    /// `schema` is some of the columns of `input`; the others decide and are not asked for.
     pub(crate) fn new(input: Arc<dyn ExecutionPlan>, reduction: Arc<Reduction>, schema: SchemaRef) -> Self {
         let of = input.properties();
         let properties = PlanProperties::new(
@@ -106,6 +106,12 @@ fn reduce(batch: &RecordBatch, reduction: &Reduction, schema: &SchemaRef) -> Res
     // A cast is evaluated on every value of a dictionary, and its error quotes one: hidden values must not be there.
     let visible = reduction.visible(batch).map_err(|error| DataFusionError::External(Box::new(error)))?;
     let rows = RecordBatchOptions::new().with_row_count(Some(visible.num_rows()));
-    let columns = visible.columns().iter().take(schema.fields().len()).cloned().collect();
+    // By name: a table that gives its columns in another order, or all of them, must not pass one off as another.
+    let column = |name: &String| visible.column_by_name(name).cloned().ok_or_else(|| missing(name));
+    let columns = schema.fields().iter().map(|field| column(field.name())).collect::<Result<_, _>>()?;
     Ok(RecordBatch::try_new_with_options(Arc::clone(schema), columns, &rows)?)
+}
+
+fn missing(name: &str) -> DataFusionError {
+    DataFusionError::Execution(format!("the table gave no column `{name}`"))
 }

@@ -154,7 +154,7 @@ impl Tenant {
         if allowed.tenant() != self.id() {
             return Err(self.other_tenant("decision", allowed.action(), now));
         }
-        let app = allowed.app().unwrap_or_default();
+        let app = allowed.app().or(allowed.resource_id()).unwrap_or_default();
         let opened = self.room.sections.tables.open(allowed, app, self.identity(allowed), now);
         opened.map_err(|error| {
             let error = if matches!(error, OpenError::NotActive) && self.room.sections.is_owed(app) {

@@ -74,8 +74,12 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         for depth in [MAX_DEPTH + 1, 100_000] {
-            let text = format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
-            assert!(parse(&text).is_err(), "{depth}");
+            let dotted = vec!["a"; depth].join(".");
+            let lists = format!("a = {}{}", "[".repeat(depth), "]".repeat(depth));
+            let tables = format!("a = {}{}", "{a = ".repeat(depth), "}".repeat(depth));
+            for text in [lists, tables, format!("{dotted} = 1"), format!("[{dotted}]"), format!("[[{dotted}]]")] {
+                assert!(parse(&text).is_err(), "{depth}: {text:.20}");
+            }
         }
     }
 }

@@ -7,9 +7,8 @@ use super::edit::{Edit, Holder, RuleText};
 use super::error::ManageError;
 use crate::bits::{Bit, Set};
 use crate::flaw::RuleFlaw;
-use crate::policy::{
-    Group, Member, PERSONAS, Permissions, PolicyError, Rule, RuleActions, Space, SpaceRoles, Tenant, User,
-};
+use crate::persona::Persona;
+use crate::policy::{Group, Member, Permissions, PolicyError, Rule, RuleActions, Space, SpaceRoles, Tenant, User};
 use crate::resource::{AttributeValue, Attributes, Resource};
 use crate::rule::{ReadRule, Reading};
 use crate::store::EntryKind;
@@ -207,7 +206,7 @@ fn assign(tenant: &mut Tenant, role: &str, to: &Holder) -> Applied {
 }
 
 fn set_persona(tenant: &mut Tenant, persona: &str, groups: &[String]) -> Applied {
-    if !PERSONAS.contains(&persona) {
+    if Persona::parse(persona).is_none() {
         return Err(ManageError::refused(format!("unknown persona `{persona}`")));
     }
     if groups.is_empty() {

@@ -11,7 +11,7 @@ use super::reaction::{Reaction, Trait, denies_by_privilege, reaction};
 use crate::action::Action;
 use crate::bits::{Bit, Set};
 use crate::policy::{Group, Member, Model, Permissions, Rule, Space, SpaceRoles, Tenant, User};
-use crate::request::{Request, ResourceRef, Subject};
+use crate::request::{Context, Subject};
 use crate::resource::AttributeValue;
 use crate::rule::{ReadRule, lexer, persona};
 use crate::snapshot::Snapshot;
@@ -129,6 +129,8 @@ impl<'a> Comparison<'a> {
             self.memberships_gained(&Member::User(id.to_owned()));
             let spaces = self.new.spaces.iter().filter(|(_, space)| space.owner.as_deref() == Some(id));
             spaces.for_each(|(space, _)| self.space_gained(space, Set::of(&[SpaceRole::Owner])));
+            // A rule may name nobody but this one.
+            self.trait_changed(Trait::Id(id), true, self.holdings.user_id() == id);
         }
         self.attributes(old, new);
     }
@@ -249,18 +251,23 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// What the user may do with the thing after the change and could not before, the actor could.
+    /// What the user may do after the change and could not before, the actor could: with the thing, and with all that leads to it
+    /// by links, for rules follow them. Wherever they ask from: rules tell that apart, too.
     fn demand_decisions(&mut self, id: &str, user: &str) {
-        let actor = self.holdings.user_id();
-        let subject = if user == actor { self.holdings.subject() } else { Subject::user(user) };
-        for action in Action::ALL {
-            let ask = |subject: &Subject| {
-                Request::new(self.new.id(), subject, *action, ResourceRef::id(id)).context(self.holdings.context())
-            };
-            let request = ask(&subject);
-            let gained = self.after.decide(&request).is_allowed() && !self.before.decide(&request).is_allowed();
-            let held = !gained || self.before.decide(&ask(&self.holdings.subject())).is_allowed();
-            self.demand(held, || format!("{action}@{id}"));
+        let actor = self.holdings.subject();
+        let subject = if user == self.holdings.user_id() { actor.clone() } else { Subject::user(user) };
+        let follows = active_rules(self.new).next().is_some() || active_rules(self.old).next().is_some();
+        let things = if follows { leading_to(self.new, id) } else { BTreeSet::from([id]) };
+        for thing in things {
+            for action in Action::ALL {
+                for context in [Context::Hub, Context::Admin, Context::Embed] {
+                    let ask = |subject| self.holdings.ask(subject, *action, thing, context);
+                    let request = ask(&subject);
+                    let gained = self.after.decide(&request).is_allowed() && !self.before.decide(&request).is_allowed();
+                    let held = !gained || self.before.decide(&ask(&actor)).is_allowed();
+                    self.demand(held, || format!("{action}@{thing}"));
+                }
+            }
         }
     }
 
@@ -278,6 +285,22 @@ impl<'a> Comparison<'a> {
             self.demand(self.holdings.covers(&rule.read), || format!("rule:{}", rule.name));
         }
     }
+}
+
+/// The thing and all resources from which links lead to it, by whatever way.
+fn leading_to<'t>(tenant: &'t Tenant, id: &'t str) -> BTreeSet<&'t str> {
+    let mut from: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (resource, body) in &tenant.resources {
+        for (_, to) in body.references() {
+            from.entry(to).or_default().push(resource);
+        }
+    }
+    let (mut found, mut next) = (BTreeSet::from([id]), vec![id]);
+    while let Some(to) = next.pop() {
+        let new = from.get(to).into_iter().flatten().copied().filter(|one| found.insert(one));
+        next.extend(new);
+    }
+    found
 }
 
 type Values = BTreeMap<String, AttributeValue>;

@@ -7,7 +7,7 @@ use super::reaction::is_about_requester;
 use crate::action::Action;
 use crate::bits::{Bit, Set};
 use crate::policy::{Model, Policy, Rule, RuleActions, Settings, Tenant, User};
-use crate::request::{Context, Request, Subject};
+use crate::request::{Context, Request, ResourceRef, Subject};
 use crate::resource::Resource;
 use crate::rule::{ReadRule, Reading};
 use crate::snapshot::principal::Principal;
@@ -54,8 +54,11 @@ impl<'a> Holdings<'a> {
         Subject::user(self.user_id()).groups(self.actor.subject.token_groups().iter().cloned())
     }
 
-    pub(super) fn context(&self) -> Context {
-        self.actor.context
+    /// A question of somebody where the actor is, but for the context.
+    pub(super) fn ask(&self, subject: &Subject, action: Action, thing: &str, context: Context) -> Request {
+        let request = Request::new(self.tenant.id(), subject, action, ResourceRef::id(thing)).context(context);
+        let environment = self.actor.environment.iter();
+        environment.fold(request, |request, (name, value)| request.environment(name, value.clone()))
     }
 
     /// What the policy says of the actor.

@@ -13,6 +13,8 @@ use crate::rule::syntax::{Expression, Operand, Operator, Path, Root, Segment, So
 pub(crate) enum Trait<'a> {
     Group(&'a str),
     Role(&'a str),
+    /// The id, of somebody who may act again.
+    Id(&'a str),
     Directory(&'a str),
     Name,
     Attribute(&'a str),
@@ -26,12 +28,23 @@ impl Trait<'_> {
         match self {
             Self::Group(value) | Self::Role(value) => text == value.to_lowercase(),
             // A user as a text is `DIRECTORY\id`.
+            Self::Id(value) => {
+                let value = value.to_lowercase();
+                text == value || text.strip_suffix(&*value).is_some_and(|rest| rest.ends_with('\\'))
+            }
             Self::Directory(value) => {
                 let value = value.to_lowercase();
                 text == value || text.strip_prefix(&*value).is_some_and(|rest| rest.starts_with('\\'))
             }
             Self::Name | Self::Attribute(_) | Self::Custom(_) => true,
         }
+    }
+
+    /// Whether an operand is exactly this id, and a pattern does not match it.
+    fn is_no_match(&self, operand: &Operand, matches: impl Fn(&str) -> bool) -> bool {
+        let Operand::Path(path) = operand else { return false };
+        let [Segment::Name(name)] = path.segments.as_slice() else { return false };
+        matches!(self, Self::Id(id) if path.root == Root::User && name == "userid" && !matches(id))
     }
 
     fn is_read_by(&self, segment: &Segment) -> bool {
@@ -41,6 +54,7 @@ impl Trait<'_> {
             }
             (Self::Custom(_), Segment::Name(_)) | (_, Segment::Custom(_)) => false,
             (Self::Group(_), Segment::Name(read)) => read == "group",
+            (Self::Id(_), Segment::Name(read)) => read == "userid",
             (Self::Role(_), Segment::Name(read)) => read == "role" || read == "roles",
             (Self::Directory(_), Segment::Name(read)) => read == "userdirectory",
             (Self::Name, Segment::Name(read)) => read == "name",
@@ -72,7 +86,15 @@ fn walk(expression: &Expression, one: Trait<'_>, rises: bool) -> Reaction {
             all.iter().map(|part| walk(part, one, rises)).max().unwrap_or(Reaction::None)
         }
         Expression::Compare(left, operator, right) if rises => compared(left, *operator, right, one),
-        Expression::Like(operand, _) | Expression::Matches(operand, _) if rises => read_by(operand, one),
+        Expression::Like(operand, glob) if rises => {
+            if one.is_no_match(operand, |id| glob.matches(&id.to_lowercase())) {
+                return Reaction::None;
+            }
+            read_by(operand, one)
+        }
+        Expression::Matches(operand, pattern) if rises => {
+            if one.is_no_match(operand, |id| pattern.matches(id)) { Reaction::None } else { read_by(operand, one) }
+        }
         Expression::Empty(path) if !rises => reads(path, one),
         Expression::Compare(..)
         | Expression::Like(..)
@@ -110,6 +132,10 @@ fn read_by(operand: &Operand, one: Trait<'_>) -> Reaction {
 }
 
 fn reads(path: &Path, one: Trait<'_>) -> Reaction {
+    if matches!(one, Trait::Id(_)) && path.root == Root::Resource {
+        // Who owns something keeps the id, and gains nothing of others'.
+        return Reaction::None;
+    }
     let (mut sort, whose) = match path.root {
         Root::User => (Sort::User, Reaction::OfRequester),
         Root::Resource => (Sort::Resource, Reaction::OfOwner),
@@ -120,7 +146,7 @@ fn reads(path: &Path, one: Trait<'_>) -> Reaction {
         }
         sort = sort.then(segment);
     }
-    let as_text = sort == Sort::User && matches!(one, Trait::Directory(_));
+    let as_text = sort == Sort::User && matches!(one, Trait::Directory(_) | Trait::Id(_));
     if as_text { whose } else { Reaction::None }
 }
 
@@ -241,6 +267,29 @@ mod tests {
         assert_eq!(reaction(&owner, Trait::Directory("ACME"), true), Reaction::None);
         let text = rule("resource.owner = user.userId");
         assert_eq!(reaction(&text, Trait::Directory("ACME"), true), Reaction::OfOwner);
+    }
+
+    #[test]
+    fn id_is_read_where_it_is_meant() {
+        for (condition, expected) in [
+            (r#"user.userId = "SVEN""#, Reaction::OfRequester),
+            (r#"user.userId = {"ana", "sve"}"#, Reaction::None),
+            (r#"user = "ACME\sven""#, Reaction::OfRequester),
+            (r#"user = "ACME\xsven""#, Reaction::None),
+            (r#"user.userId like "S*n""#, Reaction::OfRequester),
+            (r#"user.userId like "sa_*""#, Reaction::None),
+            (r#"user.userId matches "s.+""#, Reaction::OfRequester),
+            (r#"user.userId matches "a.+""#, Reaction::None),
+            (r#"user like "sa_*""#, Reaction::OfRequester),
+            (r#"user.userId != "ana""#, Reaction::OfRequester),
+            ("resource.@Boss = user.userId", Reaction::OfRequester),
+            ("resource.owner = user", Reaction::None),
+            (r#"resource.owner.userId = "sven""#, Reaction::None),
+            (r#"!(user.userId = "sven")"#, Reaction::None),
+            (r#"user.name = "sven""#, Reaction::None),
+        ] {
+            assert_eq!(reaction(&rule(condition), Trait::Id("Sven"), true), expected, "{condition}");
+        }
     }
 
     #[test]

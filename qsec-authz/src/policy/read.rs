@@ -12,6 +12,7 @@ use super::{
 use crate::bits::{Bit, Set};
 use crate::document::{At, Node, Value};
 use crate::flaw::{Fault, RuleFlaw, guess};
+use crate::persona::Persona;
 use crate::resource::{
     self, AttributeValue, Resource, name_in, name_of, names, optional_name, optional_text, read_attributes,
 };
@@ -20,8 +21,6 @@ use crate::tables::{Permission, SpaceRole, SpaceType, TenantRole};
 
 /// Most roles, groups or members that one entry may list: enough for every group of a large directory.
 const MAX_LISTED: usize = 100_000;
-
-pub(crate) const PERSONAS: [&str; 4] = ["consumer", "contributor", "developer", "team_admin"];
 
 /// Reads the whole policy.
 pub(super) fn policy(node: &Node) -> Result<Policy, Fault> {
@@ -102,8 +101,9 @@ fn each<T>(
 }
 
 fn persona_groups(name: &str, at: &At<'_>) -> Result<Vec<String>, Fault> {
-    if !PERSONAS.contains(&name) {
-        return Err(at.key_fault(format!("unknown persona `{name}`")).maybe_hint(guess(name, PERSONAS)));
+    if Persona::parse(name).is_none() {
+        let known = Persona::ALL.iter().map(|one| one.as_str());
+        return Err(at.key_fault(format!("unknown persona `{name}`")).maybe_hint(guess(name, known)));
     }
     let groups = names(at)?;
     if groups.is_empty() { Err(at.fault("a persona needs a group")) } else { Ok(groups) }

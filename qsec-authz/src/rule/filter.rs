@@ -8,14 +8,21 @@ use super::glob::Glob;
 /// Longest filter, in bytes: some 1,000 ids.
 pub(super) const MAX_FILTER_BYTES: usize = 64 * 1024;
 
+/// Most patterns with a star in one filter: each is tried on every resource, and on every pattern of other filters where filters are
+/// compared. Real rules have five.
+const MAX_STARS: usize = 256;
+
 /// A filter: any of its patterns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Filter {
+    /// Those with a star first, then those of one resource; each in the order of their texts.
     pub(crate) patterns: Vec<FilterPattern>,
+    /// How many have a star.
+    stars: usize,
 }
 
 /// A pattern. Resources are written `Type_id`; no type has an underscore, so the first one ends it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FilterPattern {
     /// The whole pattern, of a type alone with `_*` behind it.
     pub(crate) text: String,
@@ -25,7 +32,7 @@ pub(crate) struct FilterPattern {
 }
 
 /// The types that a pattern can match.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Types {
     Every,
     /// This one; the id matches what follows the underscore.
@@ -42,14 +49,27 @@ impl Filter {
         }
         let mut patterns =
             text.split(',').map(|pattern| FilterPattern::read(pattern.trim())).collect::<Result<Vec<_>, _>>()?;
-        patterns.sort_unstable();
+        patterns.sort_unstable_by(|one, two| (one.names_one(), &one.text).cmp(&(two.names_one(), &two.text)));
         patterns.dedup();
-        Ok(Self { patterns })
+        let stars = patterns.partition_point(|pattern| !pattern.names_one());
+        if stars > MAX_STARS {
+            return Err(Malformed::new(0, format!("the filter has more than {MAX_STARS} patterns with a star")));
+        }
+        Ok(Self { patterns, stars })
     }
 
     /// Whether a resource is meant; one that is new may have no id.
     pub(crate) fn matches(&self, type_name: &str, id: Option<&str>) -> bool {
-        self.patterns.iter().any(|pattern| pattern.matches(type_name, id.unwrap_or_default()))
+        let (stars, ones) = self.patterns.split_at_checked(self.stars).unwrap_or((&self.patterns, &[]));
+        let id = id.unwrap_or_default();
+        let written = || type_name.bytes().chain([b'_']).chain(id.bytes());
+        stars.iter().any(|pattern| pattern.matches(type_name, id))
+            || ones.binary_search_by(|one| one.text.bytes().cmp(written())).is_ok()
+    }
+
+    /// The steps that this takes: those of one resource are found among all.
+    pub(crate) fn steps(&self) -> usize {
+        self.stars.max(1)
     }
 
     /// Whether all of one type, or all of every type, are meant, and nothing else.
@@ -64,7 +84,11 @@ impl Filter {
 
     /// Whether each resource that the other means is meant.
     pub(crate) fn covers(&self, other: &Self) -> bool {
-        other.patterns.iter().all(|one| self.patterns.iter().any(|pattern| pattern.covers(one)))
+        let (stars, ones) = self.patterns.split_at_checked(self.stars).unwrap_or((&self.patterns, &[]));
+        other.patterns.iter().all(|one| {
+            stars.iter().any(|pattern| pattern.covers(one))
+                || ones.binary_search_by(|own| own.text.cmp(&one.text)).is_ok()
+        })
     }
 }
 
@@ -85,6 +109,11 @@ impl FilterPattern {
         }
         let ids = id.unwrap_or("*");
         Ok(Self { text: format!("{name}_{ids}"), types: Types::One(name.to_owned()), glob: Glob::new(ids) })
+    }
+
+    /// Whether it has no star.
+    fn names_one(&self) -> bool {
+        self.glob.literal().is_some()
     }
 
     fn covers(&self, other: &Self) -> bool {
@@ -144,6 +173,26 @@ mod tests {
     }
 
     #[test]
+    fn each_of_many_patterns_counts() {
+        let many: Vec<String> = (0..500).map(|n| format!("App_{n}")).collect();
+        let filter = format!("{}, App_x*, Stream_,App_a_b", many.join(","));
+        for n in 0..500 {
+            assert!(matches(&filter, "App", Some(&n.to_string())) && !matches(&filter, "Stream", Some(&n.to_string())));
+        }
+        assert!(matches(&filter, "App", Some("xyz")) && matches(&filter, "App", Some("a_b")));
+        assert!(matches(&filter, "Stream", None) && !matches(&filter, "App", None));
+        assert!(!matches(&filter, "App", Some("500")) && !matches(&filter, "Ap", Some("p_1")));
+        let steps = |text| Filter::read(text).unwrap().steps();
+        assert_eq!((steps(&*filter), steps("App_1"), steps("App_*,App*_x,Stream_*,App_1")), (1, 1, 3));
+    }
+
+    #[test]
+    fn patterns_with_a_star_are_bounded() {
+        let filter = |count: usize| (0..count).map(|n| format!("App_{n}*")).collect::<Vec<_>>().join(",");
+        assert!(Filter::read(&filter(MAX_STARS)).is_ok() && Filter::read(&filter(MAX_STARS + 1)).is_err());
+    }
+
+    #[test]
     fn what_is_no_filter_is_refused() {
         for filter in
             ["", " ", "App_*,", ",", "_x", "*_x", "**", "A*p_x", "1App", "App x", "Äpp_*", &"a".repeat(70_000)]
@@ -164,6 +213,9 @@ mod tests {
             ("App_a*b", "App_a*", false),
             ("App_*,Stream_*", "Stream_1,App_1", true),
             ("App_*", "App_1,Stream_1", false),
+            ("App_1,App_2,App_3", "App_3,App_1", true),
+            ("App_1,App_2", "App_1,App_4", false),
+            ("App_1", "App_*", false),
         ] {
             let read = |text| Filter::read(text).unwrap();
             assert_eq!(read(outer).covers(&read(inner)), expected, "{outer} {inner}");

@@ -9,14 +9,26 @@ pub(crate) struct Glob {
     middle: Box<[Box<str>]>,
     /// What follows the last star; `None` if there is no star.
     last: Option<Box<str>>,
+    /// Of texts in lower case.
+    is_folded: bool,
 }
+
+/// The two small forms of one capital: which one it becomes depends on what follows, and in a pattern a star does.
+const FINAL_SIGMA: char = 'ς';
+const SIGMA: &str = "σ";
 
 impl Glob {
     pub(crate) fn new(pattern: &str) -> Self {
         let mut pieces = pattern.split('*');
         let first = pieces.next().unwrap_or_default().into();
         let last = pieces.next_back().map(Into::into);
-        Self { first, middle: pieces.filter(|piece| !piece.is_empty()).map(Into::into).collect(), last }
+        let middle = pieces.filter(|piece| !piece.is_empty()).map(Into::into).collect();
+        Self { first, middle, last, is_folded: false }
+    }
+
+    /// A pattern of texts in lower case, whatever its own case.
+    pub(crate) fn folded(pattern: &str) -> Self {
+        Self { is_folded: true, ..Self::new(&pattern.to_lowercase().replace(FINAL_SIGMA, SIGMA)) }
     }
 
     /// The text without any star; `None` if there is one.
@@ -32,6 +44,13 @@ impl Glob {
 
     /// Whether the whole text matches. A `*` in the text is a character like any other.
     pub(crate) fn matches(&self, text: &str) -> bool {
+        if self.is_folded && text.contains(FINAL_SIGMA) {
+            return self.matches_plainly(&text.replace(FINAL_SIGMA, SIGMA));
+        }
+        self.matches_plainly(text)
+    }
+
+    fn matches_plainly(&self, text: &str) -> bool {
         let Some(last) = &self.last else { return *text == *self.first };
         let inner = text.strip_prefix(&*self.first).and_then(|rest| rest.strip_suffix(&**last));
         let Some(mut rest) = inner else { return false };
@@ -74,6 +93,20 @@ mod tests {
         }
         assert_eq!(Glob::new("ab").literal(), Some("ab"));
         assert_eq!(Glob::new("ab*").literal(), None);
+    }
+
+    #[test]
+    fn folded_pattern_knows_both_small_sigmas() {
+        for (pattern, text, expected) in [
+            ("ΑΣ*", "ΑΣΑ", true),
+            ("*ΑΣ*Β", "ΧΑΣΧΒ", true),
+            ("ΑΣ", "ας", true),
+            ("αΣ*", "ας", true),
+            ("ΑΣ*", "ΑΤ", false),
+            ("K*", "\u{212A}iel", true),
+        ] {
+            assert_eq!(Glob::folded(pattern).matches(&text.to_lowercase()), expected, "{pattern} {text}");
+        }
     }
 
     fn slowly(pattern: &[char], text: &[char]) -> bool {

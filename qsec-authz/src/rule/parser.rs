@@ -18,6 +18,8 @@ const MAX_NESTING: u32 = 64;
 const MAX_PARTS: u32 = 20_000;
 /// The same in all conditions of a tenant: 20 for each of 100,000 rules.
 const MAX_ALL_PARTS: u32 = 2_000_000;
+/// Most steps to compare texts of conditions with patterns, in a tenant: they are compared when it is compiled. Real rules have none.
+const MAX_LITERAL_STEPS: usize = 100_000;
 /// Most segments of a path. Real rules have three (`resource.app.stream.name`).
 const MAX_SEGMENTS: usize = 32;
 
@@ -262,11 +264,18 @@ impl<'t> Parser<'t, '_> {
     fn comparison(&mut self, left: Operand) -> Result<Expression, Malformed> {
         if self.keyword("like") {
             let (pattern, _) = self.pattern()?;
-            return Ok(Expression::Like(left, Glob::new(&pattern.to_lowercase())));
+            return Ok(Expression::Like(left, Glob::folded(&pattern)));
         }
         if self.keyword("matches") {
             let (pattern, at) = self.pattern()?;
             let read = self.reading.patterns.read(&pattern).map_err(|message| Malformed::new(at, message))?;
+            let texts = if let Operand::Texts(texts) = &left { texts.as_slice() } else { &[] };
+            for text in texts {
+                self.reading.steps = self.reading.steps.saturating_add(read.cost(text));
+            }
+            if self.reading.steps > MAX_LITERAL_STEPS {
+                return Err(Malformed::new(at, "the texts are too long for the pattern".to_owned()));
+            }
             return Ok(Expression::Matches(left, read));
         }
         let Some((_, operator)) = OPERATORS.iter().find(|(token, _)| self.token == *token) else {

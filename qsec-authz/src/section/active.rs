@@ -105,7 +105,7 @@ impl ActiveTables {
 
     /// Opens the data of an app for the subject of a decision.
     ///
-    /// `app` is the resource of the decision, or the app that this resource belongs to.
+    /// `app` is what the decision is about: [`Allowed::app`], or the resource itself if it is part of no app.
     ///
     /// # Errors
     /// [`OpenError::Mismatch`] if the decision was about another tenant or app, or the identity is not its subject's;
@@ -130,7 +130,7 @@ impl ActiveTables {
         if allowed.tenant() != self.tenant() {
             return Err(OpenError::Mismatch { what: "tenant" });
         }
-        if allowed.resource_type() == "App" && allowed.resource_id() != Some(app) {
+        if allowed.app().or(allowed.resource_id()) != Some(app) {
             return Err(OpenError::Mismatch { what: "app" });
         }
         let subject = allowed.subject().user_id().map(normalise);
@@ -335,7 +335,10 @@ mod tests {
     }
 
     fn allowed(tenant: &str, app: &str) -> Allowed {
-        let tenants = r#"{"resources":{"q3":{"type":"App","owner":"ana"},"q4":{"type":"App","owner":"ana"}}}"#;
+        let tenants = r#"{"resources":{"q3":{"type":"App","owner":"ana"},"q4":{"type":"App","owner":"ana"},
+            "data":{"type":"DataAsset","owner":"ana"},"sheet":{"type":"App.Object","owner":"ana","app":"q3"},
+            "chart":{"type":"App.Object","owner":"ana","app":"sheet"},
+            "stranger":{"type":"App.Object","owner":"ana","app":"q4"}}}"#;
         let policy = format!(r#"{{"version":1,"tenants":{{"acme":{tenants},"globex":{tenants}}}}}"#);
         let snapshot = Policy::parse(&policy).unwrap().compile().unwrap();
         let request = Request::new(tenant, &Subject::user("ana"), Action::Read, ResourceRef::id(app));
@@ -406,6 +409,9 @@ mod tests {
         let mismatch = |what: &str| Err(("allowed_mismatch", format!("the decision is about another {what}")));
         assert_eq!(open("globex", "q3", "ana"), mismatch("tenant"));
         assert_eq!(open("acme", "q4", "ana"), mismatch("app"));
+        assert_eq!(open("acme", "stranger", "ana"), mismatch("app"));
+        assert_eq!(open("acme", "data", "ana"), mismatch("app"));
+        assert_eq!(open("acme", "chart", "ana"), Ok(()));
         assert_eq!(open("acme", "q3", "bob"), mismatch("user"));
         assert_eq!(open("acme", "q3", "x\\bob"), mismatch("user"));
         assert_eq!(open("acme", "q3", " Ana"), Ok(()));

@@ -2,7 +2,7 @@
 //!
 //! Reduction columns are texts: `Utf8`, `LargeUtf8`, `Utf8View`, or dictionaries of them with any key type. A dictionary is
 //! decided once per dictionary value. NULL is what is not valid, never a text. A reduced batch has no value of a hidden row in its
-//! dictionaries and buffers either.
+//! dictionaries, lists and buffers either, nor one of what it is a slice of.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -23,16 +23,18 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::{
-    ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    ArrowDictionaryKeyType, Int8Type, Int16Type, Int32Type, Int64Type, RunEndIndexType, UInt8Type, UInt16Type,
+    UInt32Type, UInt64Type,
 };
 use arrow_array::{
-    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, RecordBatch, RecordBatchOptions,
-    StringArrayType, make_array,
+    Array, ArrayRef, ArrowPrimitiveType, BooleanArray, DictionaryArray, GenericListViewArray, OffsetSizeTrait,
+    PrimitiveArray, RecordBatch, RecordBatchOptions, RunArray, StringArrayType, make_array, new_empty_array,
 };
-use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
-use arrow_schema::{ArrowError, Schema};
+use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer, OffsetBuffer};
+use arrow_schema::{ArrowError, DataType, Schema};
+use arrow_select::concat::concat;
 use arrow_select::dictionary::garbage_collect_any_dictionary;
-use arrow_select::filter::filter_record_batch;
+use arrow_select::filter::{filter, filter_record_batch};
 
 use super::access::SectionAccess;
 use super::checked::CheckedAccess;
@@ -117,9 +119,34 @@ impl Data for RecordBatch {
     }
 }
 
-/// Drops what no row has. A filter keeps dictionaries and the buffers of views whole, so that the values of hidden rows would
-/// leave with the batch: written to a file, sent to a client, or asked for by `values()`.
+/// Drops what no row has. A filter keeps dictionaries, the values of list views and the buffers of views whole, and of a batch of
+/// which all rows are visible it keeps everything, be it a slice of a larger one: so that the values of hidden rows would leave
+/// with the batch, written to a file, sent to a client, or asked for by `values()`.
 fn without_hidden(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if is_within_more(column) {
+        // Two arrays are copied where one would be handed back.
+        return below(&concat(&[column.as_ref(), new_empty_array(column.data_type()).as_ref()])?);
+    }
+    below(column)
+}
+
+/// The same of what stands below the values of a column itself.
+fn below(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+    if let Some(lists) = column.as_list_view_opt::<i32>() {
+        return only_viewed(lists);
+    }
+    if let Some(lists) = column.as_list_view_opt::<i64>() {
+        return only_viewed(lists);
+    }
+    if let Some(runs) = column.as_run_opt::<Int32Type>() {
+        return own_runs(runs);
+    }
+    if let Some(runs) = column.as_run_opt::<Int64Type>() {
+        return own_runs(runs);
+    }
+    if let Some(runs) = column.as_run_opt::<Int16Type>() {
+        return own_runs(runs);
+    }
     if let Some(dictionary) = column.as_any_dictionary_opt() {
         let used = garbage_collect_any_dictionary(dictionary)?;
         let used = used.as_any_dictionary();
@@ -138,6 +165,79 @@ fn without_hidden(column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let children = data.child_data().iter().map(|child| Ok(without_hidden(&make_array(child.clone()))?.to_data()));
     let children = children.collect::<Result<_, ArrowError>>()?;
     Ok(make_array(data.into_builder().child_data(children).build()?))
+}
+
+/// Whether the offsets of a column leave out some of what they point into.
+fn is_within_more(column: &ArrayRef) -> bool {
+    fn leaves_out<O: OffsetSizeTrait>(offsets: &OffsetBuffer<O>, values: usize) -> bool {
+        let used = |offset: Option<&O>| offset.map_or(0, |offset| offset.as_usize());
+        used(offsets.first()) != 0 || used(offsets.last()) != values
+    }
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        leaves_out(texts.offsets(), texts.values().len())
+    } else if let Some(texts) = column.as_string_opt::<i64>() {
+        leaves_out(texts.offsets(), texts.values().len())
+    } else if let Some(bytes) = column.as_binary_opt::<i32>() {
+        leaves_out(bytes.offsets(), bytes.values().len())
+    } else if let Some(bytes) = column.as_binary_opt::<i64>() {
+        leaves_out(bytes.offsets(), bytes.values().len())
+    } else if let Some(lists) = column.as_list_opt::<i32>() {
+        leaves_out(lists.offsets(), lists.values().len())
+    } else if let Some(lists) = column.as_list_opt::<i64>() {
+        leaves_out(lists.offsets(), lists.values().len())
+    } else if let Some(map) = column.as_map_opt() {
+        leaves_out(map.offsets(), map.entries().len())
+    } else if let Some(bits) = column.as_boolean_opt() {
+        bits.values().offset() != 0 || bits.values().inner().len() > bits.len().div_ceil(8)
+    } else {
+        false
+    }
+}
+
+/// The runs that the column itself has.
+fn own_runs<R: RunEndIndexType>(runs: &RunArray<R>) -> Result<ArrayRef, ArrowError> {
+    if runs.is_empty() {
+        return Ok(new_empty_array(runs.data_type()));
+    }
+    let ends = PrimitiveArray::<R>::from_iter_values(runs.run_ends().sliced_values());
+    Ok(Arc::new(RunArray::try_new(&ends, &without_hidden(&runs.values_slice())?)?))
+}
+
+/// The same lists over those values alone that some list shows. Lists may overlap: each value is kept once.
+fn only_viewed<O: OffsetSizeTrait>(lists: &GenericListViewArray<O>) -> Result<ArrayRef, ArrowError> {
+    let (DataType::ListView(field) | DataType::LargeListView(field)) = lists.data_type() else {
+        return Err(ArrowError::InvalidArgumentError("no list view".to_owned()));
+    };
+    let shown = |row: usize| {
+        let size = if lists.is_valid(row) { lists.value_size(row).as_usize() } else { 0 };
+        if size == 0 { (0, 0) } else { (lists.value_offset(row).as_usize(), size) }
+    };
+    let mut starts_and_ends = vec![(0_usize, 0_usize); lists.values().len().saturating_add(1)];
+    for (start, size) in (0..lists.len()).map(shown).filter(|(_, size)| *size > 0) {
+        if let Some((starts, _)) = starts_and_ends.get_mut(start) {
+            *starts = starts.saturating_add(1);
+        }
+        if let Some((_, ends)) = starts_and_ends.get_mut(start.saturating_add(size)) {
+            *ends = ends.saturating_add(1);
+        }
+    }
+    let (mut open, mut kept) = (0_usize, 0_usize);
+    let (mut used, mut places) = (Vec::new(), Vec::new());
+    for (starts, ends) in starts_and_ends {
+        open = open.saturating_add(starts).saturating_sub(ends);
+        places.push(kept);
+        used.push(open > 0);
+        kept = kept.saturating_add(usize::from(open > 0));
+    }
+    used.truncate(lists.values().len());
+    let values = filter(lists.values().as_ref(), &BooleanArray::from(used))?;
+    let place = |row: usize| places.get(shown(row).0).copied().unwrap_or_default();
+    let offsets: Vec<O> = (0..lists.len()).map(|row| O::usize_as(place(row))).collect();
+    let sizes: Vec<O> = (0..lists.len()).map(|row| O::usize_as(shown(row).1)).collect();
+    let values = without_hidden(&values)?;
+    let nulls = lists.nulls().cloned();
+    let lists = GenericListViewArray::try_new(Arc::clone(field), offsets.into(), sizes.into(), values, nulls)?;
+    Ok(Arc::new(lists))
 }
 
 fn internal(error: &dyn std::fmt::Display) -> ReduceError {

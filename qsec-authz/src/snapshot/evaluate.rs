@@ -133,7 +133,11 @@ impl<'e> Evaluation<'e> {
         let question = self.begin(what, seen);
         let mut names = BTreeSet::new();
         self.candidates(question, |this, rule| {
-            if this.step().is_ok() && this.applies(rule, what) && this.holds(&rule.condition, question) == Ok(true) {
+            let steps = rule.filter.steps();
+            if this.spend(steps).is_ok()
+                && this.applies(rule, what)
+                && this.holds(&rule.condition, question) == Ok(true)
+            {
                 names.insert(&*rule.name);
             }
             false
@@ -217,7 +221,7 @@ impl<'e> Evaluation<'e> {
     fn by_rules(&mut self, question: Question) -> Result<bool, Failed> {
         let mut answer = Ok(false);
         self.candidates(question, |this, rule| {
-            if this.step().is_err() {
+            if this.spend(rule.filter.steps()).is_err() {
                 answer = Err(Failed);
                 return true;
             }

@@ -313,7 +313,12 @@ impl<'e> Builder<'e> {
 
     /// Counts a part of the predicate; says no when there are too many.
     pub(super) fn spend(&mut self) -> bool {
-        self.parts = self.parts.saturating_add(1);
+        self.spend_all(1)
+    }
+
+    /// The same of several.
+    pub(super) fn spend_all(&mut self, parts: usize) -> bool {
+        self.parts = self.parts.saturating_add(parts);
         self.parts <= MAX_PARTS
     }
 }

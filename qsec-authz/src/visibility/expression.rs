@@ -41,6 +41,9 @@ impl ValueTest {
     }
 }
 
+/// Most steps for one value and a pattern: what a whole decision has. It fails there, so that nothing is said here either.
+const MAX_VALUE_STEPS: usize = 1_000_000;
+
 /// A predicate. Each leaf asks whether *some* value of one source is so; a resource without a value makes it false.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Expression {
@@ -142,6 +145,14 @@ impl Expression {
             Self::Present(source) => each(row, source, &mut |_| true),
             Self::Member(source, ids) => {
                 each(row, source, &mut |value| ids.binary_search_by(|id| (**id).cmp(value)).is_ok())
+            }
+            Self::Test(source, ValueTest::Matches(pattern)) => {
+                let mut too_long = false;
+                let found = each(row, source, &mut |value| {
+                    too_long = pattern.cost(value) > MAX_VALUE_STEPS;
+                    too_long || pattern.matches(value)
+                });
+                found.filter(|_| !too_long)
             }
             Self::Test(source, test) => each(row, source, &mut |value| test.of(value)),
         }

@@ -35,7 +35,7 @@ impl<'e> Builder<'e> {
             if !rule.sides.has(self.request.from_context()) {
                 continue;
             }
-            if !self.spend() {
+            if !self.spend_all(named(&rule.filter, of).max(1)) {
                 parts.push(Expression::Unknown(TOO_LARGE));
                 break;
             }
@@ -93,6 +93,11 @@ impl<'e> Builder<'e> {
         // Some part ends it, and each part before came out the other way rather than failing.
         let (mut parts, mut before) = (Vec::new(), Vec::new());
         for node in nodes {
+            // What stands before is written out again for each.
+            if !self.spend_all(before.len()) {
+                parts.push(Expression::Unknown(TOO_LARGE));
+                break;
+            }
             let ends = self.truth(node, wanted, of, action);
             parts.push(Expression::all(before.iter().cloned().chain([ends])));
             if node.can_fail() {
@@ -232,6 +237,12 @@ impl<'e> Builder<'e> {
         if let Some((space, _)) = self.moved {
             return Expression::Always(held(self.tenant.thing_id(space)));
         }
+        let afford = |space: u32| {
+            self.evaluation.as_ref().is_some_and(|asked| asked.afford(wanted, self.tenant.thing_id(space)).is_ok())
+        };
+        if matches!(wanted, Wanted::Matches(_)) && !self.spaces_where(&|_| true).into_iter().all(afford) {
+            return Expression::Unknown(TOO_LONG);
+        }
         let spaces = self.spaces_where(&held);
         if of.kind == Kind::Space { self.things(Column::Id, &spaces) } else { self.in_spaces(of.kind, &spaces) }
     }
@@ -356,6 +367,8 @@ impl<'e> Builder<'e> {
                     not_denied.push(thing);
                 }
                 Ok(false) => {}
+                // With steps left it fails for every decision too; without, a decision would say more.
+                Err(Failed) if evaluation.is_spent() => return Expression::Unknown(TOO_LONG),
                 Err(Failed) => not_denied.push(thing),
             }
         }
@@ -376,6 +389,15 @@ impl<'e> Builder<'e> {
         self.asked.pop();
         if wanted { Expression::any([tables, rules]) } else { Expression::all([Expression::not(tables), rules]) }
     }
+}
+
+/// How many patterns of a filter could mean resources of one type.
+fn named(filter: &Filter, of: Type<'_>) -> usize {
+    let about = |pattern: &&FilterPattern| match &pattern.types {
+        Types::One(name) => of.name == Some(name.as_str()),
+        Types::Every | Types::Beginning(_) => true,
+    };
+    filter.patterns.iter().filter(about).count()
 }
 
 /// The resources that a filter names, of one type.

@@ -291,7 +291,8 @@ impl Writer<'_> {
         let matches = if self.dialect == Dialect::Postgres {
             format!("{folded} {not}LIKE {place} ESCAPE '!'")
         } else {
-            format!("{folded} {not}GLOB {place}")
+            // A pattern sees a text up to its first U+0000: what follows could be what it is hidden by.
+            format!("(instr({text}, char(0)) = 0 AND {folded} {not}GLOB {place})")
         };
         let present = present(text, wanted);
         Ok(if wanted { format!("({present} AND {matches})") } else { format!("({present} OR {matches})") })

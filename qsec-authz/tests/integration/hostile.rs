@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use qsec_authz::visibility::{Column, Columns, Unsaid, Visibility};
-use qsec_authz::{Action, Policy, Request, ResourceRef, Subject};
+use qsec_authz::{Action, Policy, Request, Resource, ResourceRef, Subject};
 use serde_json::{Map, Value, json};
 
 use crate::properties::{GROUPS, USERS, all_rights, assert_subset, compiled, policy};
@@ -98,6 +98,64 @@ fn questions_that_lead_to_all_questions_leave_something_unsaid() {
         let columns = Columns::new(Unsaid::Hide).constant(Column::Type, "App").column(Column::custom("Team"), "team");
         let sql = predicate.to_sql(qsec_authz::section::Dialect::Sqlite, &columns);
         assert!(sql.is_ok() || sql.is_err_and(|error| error.code() == "too_many_parameters"));
+    }
+}
+
+/// Each part of an `or` that can fail is true only if none before it failed: written out, that is the square of their number.
+#[test]
+fn long_sequence_of_questions_is_left_unsaid() {
+    let snapshot = |parts: usize| {
+        let asked: Vec<String> = (0..parts).map(|n| format!("resource.l{n}.HasPrivilege(\"read\")")).collect();
+        let rule = json!({"name": "r", "filter": "App_*", "actions": ["read"], "condition": asked.join(" or ")});
+        let open = json!({"name": "open", "filter": "Library_*", "actions": ["read"]});
+        compiled(&policy(
+            &json!({"model": "enterprise", "rules": [rule, open], "resources": {"lib": {"type": "Library"}}}),
+        ))
+    };
+    let request = Request::new("t", &Subject::user("u"), Action::Read, ResourceRef::id("")).on_any("App");
+    for (parts, exact) in [(100, true), (2_000, false)] {
+        let Visibility::If(predicate) = snapshot(parts).visibility(&request) else { panic!("some") };
+        assert_eq!(predicate.is_exact(), exact, "{parts}");
+        assert_eq!(predicate.holds(&Resource::new("App").link("l1", ["lib"])), Some(true));
+    }
+}
+
+/// A decision has so many steps, and so has each answer that a predicate is made of; all of them together have more, but not enough.
+#[test]
+fn answers_that_take_too_long_are_those_of_decisions_until_there_are_too_many() {
+    let name = "b".repeat(64 * 1024);
+    let snapshot = |libraries: usize| {
+        let libraries = (0..libraries).map(|n| (format!("lib-{n}"), json!({"type": "Library", "name": name})));
+        let slow = r#"resource.name matches "a{1000}" or resource.name like "b*""#;
+        let rules = json!([
+            {"name": "slow", "filter": "Library_*", "actions": ["read"], "condition": slow},
+            {"name": "r", "filter": "App_*", "actions": ["read"], "condition": "resource.l.HasPrivilege(\"read\") or resource.@Team = \"x\""}]);
+        let resources: Map<String, Value> = libraries.collect();
+        compiled(&policy(&json!({"model": "enterprise", "rules": rules, "resources": resources})))
+    };
+    let user = Subject::user("u");
+    let request = Request::new("t", &user, Action::Read, ResourceRef::id("")).on_any("App");
+    let app = || Resource::new("App").link("l", ["lib-1"]).custom("Team", "y");
+    let few = snapshot(20);
+    assert!(!few.decide(&request.on(app())).is_allowed());
+    let Visibility::If(predicate) = few.visibility(&request) else { panic!("some") };
+    assert!(predicate.is_exact());
+    assert_eq!(predicate.holds(&app()), Some(false));
+    let Visibility::If(predicate) = snapshot(100).visibility(&request) else { panic!("some") };
+    assert!(!predicate.is_exact());
+    assert_eq!(predicate.holds(&app()), None);
+}
+
+#[test]
+fn text_that_no_decision_matches_is_not_matched_by_a_predicate() {
+    let rule = json!({"name": "r", "filter": "App_*", "actions": ["read"], "condition": r#"resource.name matches ".*a.{1000}""#});
+    let snapshot = compiled(&policy(&json!({"model": "enterprise", "rules": [rule]})));
+    let request = Request::new("t", &Subject::user("u"), Action::Read, ResourceRef::id("")).on_any("App");
+    let Visibility::If(predicate) = snapshot.visibility(&request) else { panic!("some") };
+    for (length, said) in [(1_001, Some(true)), (1_000, Some(false)), (1024 * 1024, None)] {
+        let app = Resource::new("App").name("a".repeat(length));
+        assert_eq!(predicate.holds(&app), said, "{length}");
+        assert_eq!(snapshot.decide(&request.on(app)).is_allowed(), said == Some(true), "{length}");
     }
 }
 

@@ -318,6 +318,68 @@ fn only_who_holds_it_all_wakes_a_user_or_lifts_a_restriction() {
     ]);
 }
 
+fn register_of(change: impl FnOnce(&mut Value)) -> Register {
+    let mut tenant = acme();
+    change(&mut tenant);
+    let store = pollster::block_on(stored("acme", &tenant));
+    pollster::block_on(Register::load(&store, "acme")).expect("register")
+}
+
+#[test]
+fn nobody_wakes_a_user_whom_a_rule_names() {
+    let register = register_of(|tenant| {
+        tenant["users"]["sven"] = json!({"status": "disabled"});
+        tenant["users"]["sa_old"] = json!({"status": "disabled"});
+        let rule = |name: &str, condition: &str| json!({"name": name, "filter": "*", "actions": ["read"], "condition": condition});
+        let rules = tenant["rules"].as_array_mut().expect("rules");
+        rules.push(rule("svens", r#"user.userId = "SVEN""#));
+        rules.push(rule("services", r#"user.userId like "sa_*""#));
+        tenant["users"]["plain"] = json!({"status": "disabled"});
+    });
+    for user in ["sven", "sa_old"] {
+        assert_eq!(outcome(&register, "hank", &Edit::EnableUser { id: text(user) }), "exceeds", "{user}");
+        assert_eq!(outcome(&register, "hank", &Edit::DeleteUser { id: text(user) }), "exceeds", "{user}");
+        assert_eq!(outcome(&register, "root", &Edit::EnableUser { id: text(user) }), "planned", "{user}");
+    }
+    assert_eq!(outcome(&register, "hank", &Edit::EnableUser { id: text("plain") }), "planned");
+}
+
+/// Rules follow links: who owns an app, and how a library is called, tells on what leads there.
+#[test]
+fn nobody_raises_themselves_by_what_others_lead_to() {
+    let register = |filter: &str, context: &str, condition: &str| {
+        register_of(|tenant| {
+            tenant["resources"]["sheet"] = json!({"type": "App.Object", "app": "q3"});
+            tenant["resources"]["chart"] = json!({"type": "Chart", "links": {"Sheet": ["sheet"]}});
+            tenant["resources"]["shown"] = json!({"type": "Chart", "stream": "lab"});
+            let rule = json!({"name": "new", "filter": filter, "actions": ["read"], "context": context, "condition": condition});
+            tenant["rules"].as_array_mut().expect("rules").push(rule);
+        })
+    };
+    // At the console of administrators, where rules of the hub say nothing.
+    let fay = Actor::new(&Subject::user("fay")).environment("os", "tux");
+    let take = Edit::ChangeResourceOwner { id: text("q3"), owner: text("fay") };
+    let on = |os: &str| format!(r#"resource.Sheet.app.owner = user and user.environment.os = "{os}""#);
+    for (filter, context, condition, expected) in [
+        ("Nothing_*", "both", "resource.Sheet.app.owner = user", "planned"),
+        ("Chart_*", "both", "resource.Sheet.app.owner = user", "exceeds"),
+        ("Chart_*", "hub", "resource.Sheet.app.owner = user", "exceeds"),
+        ("Chart_*", "hub", &on("tux"), "exceeds"),
+        ("Chart_*", "hub", &on("gnu"), "planned"),
+    ] {
+        let planned = register(filter, context, condition).plan(&fay, &take);
+        assert_eq!(
+            planned.map_or_else(|error| error.code(), |_| "planned"),
+            expected,
+            "{filter} {context} {condition}"
+        );
+    }
+    let named = register("Chart_*", "hub", r#"resource.stream.name = "Public""#);
+    let rename = |name: &str| Edit::RenameSpace { id: text("lab"), name: Some(text(name)) };
+    assert_eq!(outcome(&named, "fay", &rename("Public")), "exceeds");
+    assert_eq!(outcome(&named, "fay", &rename("Private")), "planned");
+}
+
 #[test]
 fn last_administrator_stays() {
     // A group holds the role too, but nobody of the policy is in it, and who is by a token is not known here.
@@ -342,6 +404,7 @@ fn last_administrator_stays() {
         |edit: &Edit| register.plan(&Actor::new(&subject), edit).map_or_else(|error| error.code(), |_| "planned");
     assert_eq!(code(&unassign("TenantAdmin", Holder::group("admins"))), "last_administrator");
     assert_eq!(code(&Edit::DeleteGroup { name: text("admins") }), "last_administrator");
+    assert_eq!(code(&assign("EmbeddedAnalyticsUser", Holder::group("admins"))), "last_administrator");
     assert_eq!(code(&assign("TenantAdmin", Holder::user("ana"))), "planned");
 }
 

@@ -565,6 +565,28 @@ fn what_a_database_cannot_say_is_refused_or_narrower_or_to_be_decided_again() {
     }
 }
 
+/// SQLite's patterns end at a NUL, in the text too: what follows it could be what a rule hides by.
+#[test]
+fn text_with_a_nul_is_not_shown_by_a_pattern() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut connection = runtime.block_on(SqliteConnection::connect("sqlite::memory:")).unwrap();
+    let tenant = json!({"resources": {
+        "a": {"type": "App", "custom": {"Team": "open\u{0}secret"}},
+        "b": {"type": "App", "custom": {"Team": "open"}},
+        "c": {"type": "App", "custom": {"Team": "secret"}}}, "spaces": {}});
+    let entries = entries(&tenant, &[]);
+    create(&mut connection, &runtime, &entries);
+    for (condition, shown) in [
+        (r#"!(resource.@Team like "*secret*")"#, vec![1]),
+        (r#"resource.@Team like "open*""#, vec![1]),
+        (r#"resource.@Team like "o*n""#, vec![1]),
+        (r#"resource.@Team = "open""#, vec![1]),
+    ] {
+        let predicate = predicate(&enterprise(condition), "ana", "App");
+        assert_eq!(select_rows(&mut connection, &runtime, &predicate, Unsaid::Refuse).0, shown, "{condition}");
+    }
+}
+
 #[test]
 fn names_and_dialects_that_cannot_be_are_refused() {
     let predicate = predicate(&enterprise("resource.owner = user"), "ana", "App");

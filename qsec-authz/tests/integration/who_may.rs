@@ -92,12 +92,18 @@ fn everyone_is_named_as_such_and_those_left_out_too() {
 }
 
 #[test]
-fn reduction_is_owed_for_an_app_and_what_is_part_of_it() {
+fn reduction_is_owed_for_an_app_and_what_is_part_of_it_however_deep() {
     let document = r#"{"version":1,"tenants":{"t":{"users":{"ana":{"roles":["PrivateAnalyticsContentCreator"]}},"resources":{
         "app":{"type":"App","owner":"ana"},
         "sheet":{"type":"App.Object","owner":"ana","app":"app"},
+        "chart":{"type":"App.Object","owner":"ana","app":"sheet"},
+        "label":{"type":"App.Object","owner":"ana","app":"chart"},
         "data":{"type":"DataAsset","owner":"ana","app":"app"},
-        "other":{"type":"DataAsset","owner":"ana"}}}}}"#;
+        "other":{"type":"DataAsset","owner":"ana"},
+        "hen":{"type":"App.Object","owner":"ana","app":"egg"},
+        "egg":{"type":"App.Object","owner":"ana","app":"hen"},
+        "chick":{"type":"App.Object","owner":"ana","app":"egg"}},
+        "rules":[{"name":"own","filter":"App.Object_*","actions":["read"],"condition":"resource.owner = user"}]}}}"#;
     let snapshot = Policy::parse(document).expect("policy").compile().expect("compiles");
     let app = |action, resource: ResourceRef| match snapshot.decide(&Request::new(
         "t",
@@ -114,12 +120,19 @@ fn reduction_is_owed_for_an_app_and_what_is_part_of_it() {
         }
         Decision::Deny(denied) => panic!("{denied}"),
     };
-    for part in ["app", "sheet", "data"] {
+    for part in ["app", "sheet", "chart", "label", "data"] {
         assert_eq!(app(Action::Read, ResourceRef::id(part)).as_deref(), Some("app"), "{part}");
     }
-    assert_eq!(app(Action::Read, ResourceRef::id("other")), None);
-    let new = Resource::new("App.Object").app("app").owner("ana");
-    assert_eq!(app(Action::Create, new.into()).as_deref(), Some("app"));
+    // What goes round in a circle leads to no app.
+    for (part, above) in [("hen", "egg"), ("egg", "hen"), ("chick", "egg")] {
+        assert_eq!(app(Action::Read, ResourceRef::id(part)).as_deref(), Some(above), "{part}");
+    }
+    // Data that is part of no app stands for itself.
+    assert_eq!(app(Action::Read, ResourceRef::id("other")).as_deref(), Some("other"));
+    for part in ["app", "chart"] {
+        let new = Resource::new("App.Object").app(part).owner("ana");
+        assert_eq!(app(Action::Create, new.into()).as_deref(), Some("app"), "{part}");
+    }
     assert_eq!(app(Action::Create, Resource::new("App").id("new").into()).as_deref(), Some("new"));
     assert_eq!(app(Action::Create, Resource::new("App").into()), None);
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{ArrowDictionaryKeyType, Int8Type, Int32Type, UInt16Type};
 use arrow_array::{
-    Array, ArrayRef, DictionaryArray, Int32Array, Int64Array, LargeStringArray, PrimitiveArray, RecordBatch,
-    StringArray, StringViewArray,
+    Array, ArrayRef, BinaryArray, DictionaryArray, Int32Array, Int64Array, LargeStringArray, ListArray, ListViewArray,
+    PrimitiveArray, RecordBatch, RunArray, StringArray, StringViewArray,
 };
 use proptest::prelude::*;
 use qsec_authz::section::{EmptyRows, Identity, NullRows, Options, Reduction, SectionAccess};
@@ -216,4 +216,82 @@ fn no_value_of_a_hidden_row_stays_in_dictionaries_views_or_below() {
     }
     let whole: ArrayRef = Arc::new(["NORTH", "SOUTH"].into_iter().collect::<DictionaryArray<Int32Type>>());
     assert!(format!("{:?}", whole.to_data()).contains("83, 79, 85, 84, 72"), "the test can fail");
+}
+
+/// Whether the text is somewhere in what the column gives away of itself.
+fn tells(column: &ArrayRef, text: &str) -> bool {
+    let bytes: Vec<String> = text.bytes().map(|byte| byte.to_string()).collect();
+    format!("{:?}", column.to_data()).contains(&bytes.join(", "))
+}
+
+/// One text a row, in a column of each type that points into something.
+fn pointing(texts: &[&str]) -> Vec<(&'static str, ArrayRef)> {
+    let plain = || texts.iter().copied().map(Some);
+    let strings = || Arc::new(plain().collect::<StringArray>()) as ArrayRef;
+    let field = || Arc::new(arrow_schema::Field::new_list_field(arrow_schema::DataType::Utf8, true));
+    let count = i32::try_from(texts.len()).unwrap();
+    // Backwards, so that offsets are not in the order of rows.
+    let backwards: StringArray = plain().rev().collect();
+    let views = ListViewArray::new(
+        field(),
+        (0..count).rev().collect::<Vec<_>>().into(),
+        vec![1; texts.len()].into(),
+        Arc::new(backwards),
+        None,
+    );
+    let offsets = arrow_buffer::OffsetBuffer::from_lengths(vec![1; texts.len()]);
+    let lists = ListArray::new(field(), offsets, strings(), None);
+    let ends: Vec<i32> = (1..=count).collect();
+    let runs = RunArray::<Int32Type>::try_new(&Int32Array::from(ends), &strings()).unwrap();
+    vec![
+        ("utf8", strings()),
+        ("large", Arc::new(plain().collect::<LargeStringArray>())),
+        ("binary", Arc::new(texts.iter().map(|text| Some(text.as_bytes())).collect::<BinaryArray>())),
+        ("lists", Arc::new(lists)),
+        ("views", Arc::new(views)),
+        ("runs", Arc::new(runs)),
+    ]
+}
+
+#[test]
+fn no_value_of_a_hidden_row_stays_in_what_columns_point_into() {
+    let hidden = "a hidden text that is too long to be inline";
+    let columns = pointing(&["NORTH", hidden, "NORTH", hidden]);
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).chain(["REGION"]).collect();
+    let region: ArrayRef = Arc::new(StringArray::from(vec!["NORTH", "SOUTH", "NORTH", "SOUTH"]));
+    let whole = RecordBatch::try_from_iter(columns.into_iter().chain([("REGION", region)])).unwrap();
+    let reduction = reduction(Options::new(), &names);
+    // Of the slice every row is visible, and arrow would hand out the buffers of the whole.
+    for (batch, rows) in [(whole.clone(), 2), (whole.slice(2, 1), 1), (whole.slice(1, 2), 1)] {
+        let reduced = reduction.apply(&batch).unwrap();
+        assert_eq!(reduced.num_rows(), rows);
+        for (field, column) in reduced.schema_ref().fields().iter().zip(reduced.columns()) {
+            assert!(!tells(column, "hidden") && !tells(column, "SOUTH"), "{}: {:?}", field.name(), column.to_data());
+            assert!(tells(column, "NORTH"), "{}", field.name());
+        }
+    }
+    let lists = whole.column_by_name("views").unwrap();
+    assert!(tells(lists, "hidden"), "the test can fail");
+}
+
+#[test]
+fn lists_that_share_their_values_keep_them_and_their_order() {
+    let field = Arc::new(arrow_schema::Field::new_list_field(arrow_schema::DataType::Int32, true));
+    let values = Arc::new(Int32Array::from(vec![10, 11, 12, 13, 14, 15]));
+    let nulls = arrow_buffer::NullBuffer::from(vec![true, true, true, false, true, true]);
+    let lists =
+        ListViewArray::new(field, vec![3, 0, 2, 1, 6, 4].into(), vec![2, 6, 2, 4, 0, 1].into(), values, Some(nulls));
+    let region = StringArray::from(vec!["NORTH", "SOUTH", "NORTH", "NORTH", "NORTH", "NORTH"]);
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("REGION", Arc::new(region) as ArrayRef, false),
+        ("L", Arc::new(lists) as ArrayRef, true),
+    ]);
+    let reduced = reduction(Options::new(), &["REGION", "L"]).apply(&batch.unwrap()).unwrap();
+    let lists = reduced.column(1).as_list_view::<i32>();
+    let row = |row: usize| lists.is_valid(row).then(|| lists.value(row).as_primitive::<Int32Type>().values().to_vec());
+    assert_eq!(
+        (0..5).map(row).collect::<Vec<_>>(),
+        [Some(vec![13, 14]), Some(vec![12, 13]), None, Some(vec![]), Some(vec![14])]
+    );
+    assert_eq!(lists.values().as_primitive::<Int32Type>().values(), &[12, 13, 14]);
 }

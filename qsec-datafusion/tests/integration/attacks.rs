@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, DictionaryArray, Int64Array, RecordBatch, StringArray};
-use datafusion::arrow::datatypes::Int32Type;
+use datafusion::arrow::datatypes::{Int32Type, SchemaRef};
 use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::DataFusionError;
 use datafusion::datasource::MemTable;
+use datafusion::logical_expr::{Expr, TableType};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 use qsec_authz::section::{Identity, Reduction, SectionAccess};
 use qsec_datafusion::ReducedTable;
@@ -124,6 +128,43 @@ async fn writes_do_not_reach_the_table() {
         assert!(ask(&context, sql).await.is_err(), "{sql}");
     }
     assert!(ask(&context, "SELECT count(*) AS n FROM sales").await.unwrap().contains("| 2 "));
+}
+
+/// Gives all of its columns, backwards, whatever it is asked for.
+#[derive(Debug)]
+struct Careless(Arc<MemTable>);
+
+#[async_trait::async_trait]
+impl TableProvider for Careless {
+    fn schema(&self) -> SchemaRef {
+        self.0.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        _: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>, DataFusionError> {
+        self.0.scan(state, Some(&vec![3, 2, 1, 0]), filters, limit).await
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_mixes_its_columns_up_shows_none_as_another() {
+    let whole = MemTable::try_new(batch().schema(), vec![vec![batch()]]).unwrap();
+    let context = SessionContext::new();
+    let mine = ReducedTable::new(Arc::new(Careless(Arc::new(whole))), &reduction(ANA)).unwrap();
+    context.register_table("sales", Arc::new(mine)).unwrap();
+    let answer = ask(&context, "SELECT sum(id) AS n FROM sales").await.unwrap();
+    assert!(answer.contains("| 4 "), "{answer}");
+    let answer = ask(&context, "SELECT region, note FROM sales ORDER BY note").await.unwrap();
+    assert!(answer.contains("| NORTH  | 11 ") && answer.contains("| NORTH  | 33 "), "{answer}");
 }
 
 #[test]

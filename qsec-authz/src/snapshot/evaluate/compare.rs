@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::walk::Value;
 use super::{Evaluation, Failed, Question};
+use crate::rule::pattern::Pattern;
 use crate::rule::syntax::Operator;
 use crate::snapshot::condition::{Path, Test, folded, same};
 
@@ -15,7 +16,7 @@ impl<'e> Evaluation<'e> {
         match test {
             Test::Texts(path, operator, texts) => self.any(path, question, &|value| texts.compare(*operator, value)),
             Test::Like(path, glob) => self.any(path, question, &|value| glob.matches(&folded(value))),
-            Test::Matches(path, pattern) => self.any(path, question, &|value| pattern.matches(value)),
+            Test::Matches(path, pattern) => self.any_match(path, question, pattern),
             Test::Paths(left, operator, right) => {
                 let left = self.values(left, question)?;
                 if left.first.is_none() {
@@ -29,6 +30,18 @@ impl<'e> Evaluation<'e> {
     /// Whether a value of the path, as a text, is as wanted.
     fn any(&self, path: &'e Path, question: Question, wanted: &impl Fn(&str) -> bool) -> Result<bool, Failed> {
         self.walk(path, question, &mut |value| self.text_of(&value).is_some_and(|text| wanted(&text)))
+    }
+
+    /// The same of a pattern, which may take long.
+    fn any_match(&self, path: &'e Path, question: Question, pattern: &Pattern) -> Result<bool, Failed> {
+        let mut spent = Ok(());
+        let found = self.walk(path, question, &mut |value| {
+            self.text_of(&value).is_some_and(|text| {
+                spent = self.spend(pattern.cost(&text));
+                spent.is_err() || pattern.matches(&text)
+            })
+        })?;
+        spent.map(|()| found)
     }
 
     pub(super) fn values(&self, path: &'e Path, question: Question) -> Result<Values<'e>, Failed> {

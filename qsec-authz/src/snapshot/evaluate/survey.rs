@@ -2,7 +2,7 @@
 
 use super::compare::Values;
 use super::walk::{Holder, Value, Who};
-use super::{Evaluation, Failed, MAX_LIST_STEPS, Question, What};
+use super::{Evaluation, Failed, MAX_LIST_STEPS, MAX_STEPS, Question, What};
 use crate::action::Action;
 use crate::rule::glob::Glob;
 use crate::rule::pattern::Pattern;
@@ -54,6 +54,22 @@ impl<'e> Evaluation<'e> {
         self.asked.clear();
     }
 
+    /// Whether all steps are used up: what failed since then says nothing.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.steps.get() == 0
+    }
+
+    /// Leaves no more steps than a decision has, which would fail where this does. How many are set apart.
+    fn set_apart(&self) -> u32 {
+        let all = self.steps.get();
+        self.steps.set(all.min(MAX_STEPS));
+        all.saturating_sub(MAX_STEPS)
+    }
+
+    fn give_back(&self, steps: u32) {
+        self.steps.set(self.steps.get().saturating_add(steps));
+    }
+
     /// A part of a condition that asks nothing of the resource.
     pub(crate) fn constant(&mut self, node: &'e Node) -> Result<bool, Failed> {
         self.holds(node, Question { what: What::Described, action: STANDING })
@@ -78,6 +94,19 @@ impl<'e> Evaluation<'e> {
             Origin::Thing(thing) => (Holder::Resource(What::Stored(thing)), What::Stored(thing)),
         };
         let question = Question { what, action: STANDING };
+        let apart = self.set_apart();
+        let found = self.finds_from(holder, steps, question, wanted);
+        self.give_back(apart);
+        found
+    }
+
+    fn finds_from(
+        &self,
+        holder: Holder<'e>,
+        steps: &'e [Step],
+        question: Question,
+        wanted: &Wanted<'_, 'e>,
+    ) -> Result<bool, Failed> {
         match wanted {
             Wanted::Values(operator, values) => {
                 let mut found = Values::default();
@@ -90,11 +119,21 @@ impl<'e> Evaluation<'e> {
             }),
             Wanted::Any => self.follow(holder, steps, question, &mut |_| true),
             Wanted::Texts(..) | Wanted::Like(_) | Wanted::Matches(_) => {
-                self.follow(holder, steps, question, &mut |value| {
-                    self.text_of(&value).is_some_and(|text| wanted.text(&text))
-                })
+                let mut afforded = Ok(());
+                let found = self.follow(holder, steps, question, &mut |value| {
+                    self.text_of(&value).is_some_and(|text| {
+                        afforded = self.afford(wanted, &text);
+                        afforded.is_err() || wanted.text(&text)
+                    })
+                })?;
+                afforded.map(|()| found)
             }
         }
+    }
+
+    /// Takes the steps that it needs to look at a text, beside one for the text: a pattern may need many.
+    pub(crate) fn afford(&self, wanted: &Wanted<'_, 'e>, text: &str) -> Result<(), Failed> {
+        if let Wanted::Matches(pattern) = wanted { self.spend(pattern.cost(text)) } else { Ok(()) }
     }
 
     /// Whether the requester has the privilege on what the steps lead to from a stored resource. `asked` are the questions on the
@@ -107,7 +146,10 @@ impl<'e> Evaluation<'e> {
         asked: &[Action],
     ) -> Result<bool, Failed> {
         self.asked = asked.iter().map(|action| Question { what: What::Described, action: *action }).collect();
-        self.privileged_from(Holder::Resource(What::Stored(thing)), steps, action, What::Stored(thing))
+        let apart = self.set_apart();
+        let answer = self.privileged_from(Holder::Resource(What::Stored(thing)), steps, action, What::Stored(thing));
+        self.give_back(apart);
+        answer
     }
 
     fn privileged_from(
