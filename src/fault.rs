@@ -50,12 +50,17 @@ const REFUSED: &[&str] = &[
     "phi_requires_cmk",
     "region_not_allowed",
     // Tenants and deployments.
+    "administrator_required",
     "deactivation_protected",
     "deployment_exists",
+    "feature_data",
+    "feature_off",
     "id_used",
+    "operator_required",
     "purge_started",
     "region_unknown",
     "same_actor",
+    "storage_not_configured",
     "tenant_changed",
     "tenant_inactive",
     "tenant_mismatch",
@@ -224,7 +229,7 @@ mod tests {
 
     /// The errors that reach a caller of the facade, by where they are defined, with those that they pass on.
     const ERRORS: [(&str, &[&str]); 7] = [
-        ("src", &["Error", "HomeError", "LifecycleError"]),
+        ("src", &["Error", "HomeError", "LifecycleError", "TenantPolicyError"]),
         (
             "qsec-crypto/src",
             &[

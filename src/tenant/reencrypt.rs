@@ -54,6 +54,7 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<Reencrypted, Error> {
         self.pass("reencrypt", now).await?;
+        self.may_seal("reencrypt", purpose, now).await?;
         let keyring = self.room.keyring();
         let mut work = Reencryption::plan(keyring, purpose, cursor, now).await?;
         let Facts { version, provider, kms_key } = Facts::of(&self.key_binding(now).await?, purpose);

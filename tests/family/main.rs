@@ -1,6 +1,8 @@
 //! The family together, through the facade: what no room can show alone.
 
+mod catalogue;
 mod moves;
+mod policies;
 mod privileges;
 mod strangers;
 
