@@ -50,7 +50,6 @@ const REFUSED: &[&str] = &[
     "phi_requires_cmk",
     "region_not_allowed",
     // Tenants and deployments.
-    "administrator_required",
     "deactivation_protected",
     "deployment_exists",
     "feature_data",

@@ -27,6 +27,6 @@ pub(crate) fn pass(
         .by(Actor::anonymous())
         .subject(format!("tenant/{}", record.id()))
         .denied("tenant_inactive");
-    recorder.hand_over(event, Some(audit_id(record.id())?), now)?;
+    recorder.hand_over(event, Some(&audit_id(record.id())?), now)?;
     Err(LifecycleError::Inactive.into())
 }

@@ -42,8 +42,8 @@
 //! |---|---|---|
 //! | `phi` | nothing is sealed under a key of the internal KMS, nor without the reference of an agreement in `agreements`; the way back to the internal KMS is closed. [`crate::Tenant::seal_phi`] is for content that is marked: a tenant without this policy is refused it | `phi_requires_cmk` |
 //! | `regions`, `require_multi_region` | KMS keys, and storage, are there only; the tenant's own region is always allowed for storage | `region_not_allowed`, `multi_region_required` |
-//! | `features` | the operator lists the private endpoint, in the tenant's region; [`crate::Tenant::enable_feature`] is an administrator's; [`crate::Tenant::disclose`] gives names and kinds of fields, and has no place for a value | `feature_off`, `feature_data`, `region_not_allowed` |
-//! | `storage` | [`crate::Tenant::storage`] says where landing data goes, and its staging target, which is the customer's even if the storage is not | `storage_not_configured` |
+//! | `features` | off; the operator lists the private endpoint, in the tenant's region, and may turn it on, as does an administrator with [`crate::Tenant::enable_feature`]; [`crate::Tenant::disclose`] gives names and kinds of fields, and has no place for a value | `feature_off`, `feature_data`, `region_not_allowed` |
+//! | `storage` | [`crate::Tenant::storage`] says where landing data goes, and its staging target, which is the customer's even if the storage is not; credentials are kept under the tenant's key, for that target alone | `storage_not_configured` |
 //!
 //! A key that the customer owns does not reach everywhere: [`crate::tenant_policy::OUTSIDE_CUSTOMER_KEY`], which `qsec tenant
 //! show` lists too. That a label is taken off does not say that no health data is left: the operator says so.

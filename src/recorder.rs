@@ -114,15 +114,23 @@ impl Recorder {
 
     /// Hands an event to the log: of a tenant, or of the deployment. It is in the log's order now, and on disk soon; one
     /// more refusal of a stranger who had many is counted.
-    pub(crate) fn hand_over(&self, event: Event, tenant: Option<TenantId>, now: SystemTime) -> Result<(), Error> {
+    pub(crate) fn hand_over(&self, event: Event, tenant: Option<&TenantId>, now: SystemTime) -> Result<(), Error> {
         let opened = self.opened(now)?;
         self.sum_up(&opened.log, now)?;
-        if self.strangers.counts(event.name(), tenant.as_ref(), now) {
+        let refusal = strangers::refusal(event.name());
+        if refusal.is_some_and(|kind| self.strangers.counts(kind, tenant, now)) {
             return Ok(());
         }
-        let event = tenant.into_iter().fold(event, Event::tenant);
-        // Its receipt is for whoever waits; this caller does not.
-        drop(opened.log.record(event, now)?);
+        match opened.log.record(tenant.into_iter().cloned().fold(event, Event::tenant), now) {
+            // Its receipt is for whoever waits; this caller does not.
+            Ok(pending) => drop(pending),
+            Err(error) => {
+                if let Some(kind) = refusal {
+                    self.strangers.not_kept(kind, tenant);
+                }
+                return Err(error.into());
+            }
+        }
         opened.wake(now);
         Ok(())
     }

@@ -7,12 +7,13 @@
 //! | policy, its changes, decisions | `policy.rs`, `management.rs`, `access.rs` |
 //! | reduced data, access tables in force | `access.rs`, `sections.rs` |
 //! | who may see what, and which grants nobody needs | `privileges.rs` |
-//! | where its data may be, health data, optional features, storage | `policies.rs` |
+//! | where its data may be, health data; optional features; storage | `policies.rs`, `features.rs`, `storage.rs` |
 //! | sealed bytes and keys | `keys.rs` |
 //! | moving, rewrapping and shredding keys; objects under a newer one | `moves.rs`, `reencrypt.rs` |
 
 mod access;
 mod clients;
+mod features;
 mod keys;
 mod management;
 mod moves;
@@ -22,6 +23,7 @@ mod privileges;
 mod reencrypt;
 mod sections;
 mod sign_in;
+mod storage;
 mod tokens;
 
 use std::future::Future;
@@ -229,7 +231,7 @@ impl Tenant {
 
     /// An event of this tenant, handed to the log.
     pub(crate) fn note(&self, event: Event, now: SystemTime) -> Result<(), Error> {
-        self.deployment.inner.recorder.hand_over(event, Some(self.room.audit_id.clone()), now)
+        self.deployment.inner.recorder.hand_over(event, Some(&self.room.audit_id), now)
     }
 
     /// An event of this tenant, on disk; then its effect. An effect that does not follow is an event too.

@@ -491,9 +491,6 @@ pub enum TenantPolicyError {
     /// What allows more is the operator's to say.
     #[error("the change allows more than before, which only the operator may do")]
     OperatorRequired,
-    /// Only an administrator of the tenant turns features on and off.
-    #[error("only an administrator of the tenant may do this")]
-    AdministratorRequired,
 }
 
 impl TenantPolicyError {
@@ -508,7 +505,6 @@ impl TenantPolicyError {
             Self::FeatureData { .. } => "feature_data",
             Self::StorageNotConfigured => "storage_not_configured",
             Self::OperatorRequired => "operator_required",
-            Self::AdministratorRequired => "administrator_required",
         }
     }
 }

@@ -13,7 +13,7 @@ impl qsec_crypto::Observer for Recorder {
             // Service keys belong to the deployment; its name is no tenant id, so their events go to the deployment's tree.
             let tenant = event.tenant.and_then(|tenant| TenantId::parse(tenant.as_str()).ok());
             // An observer cannot refuse; a log that failed refuses the next operation that must be recorded.
-            let _ = self.hand_over(recorded, tenant, clock::now());
+            let _ = self.hand_over(recorded, tenant.as_ref(), clock::now());
         }
     }
 }

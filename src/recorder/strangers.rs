@@ -56,10 +56,14 @@ struct Count {
     last: SystemTime,
 }
 
+/// The type of an event that anyone can cause without being known; everything else is recorded one by one.
+pub(super) fn refusal(name: &str) -> Option<&'static str> {
+    TYPES.into_iter().find(|kind| *kind == name)
+}
+
 impl Strangers {
-    /// Whether an event is one too many of this minute: then it is counted, and must not be recorded.
-    pub(super) fn counts(&self, name: &str, tenant: Option<&TenantId>, now: SystemTime) -> bool {
-        let Some(kind) = TYPES.into_iter().find(|kind| *kind == name) else { return false };
+    /// Whether a refusal is one too many of this minute: then it is counted, and must not be recorded.
+    pub(super) fn counts(&self, kind: &'static str, tenant: Option<&TenantId>, now: SystemTime) -> bool {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut key = (kind, tenant.cloned());
         if counts.by_key.len() >= MAX_COUNTS && !counts.by_key.contains_key(&key) {
@@ -68,6 +72,14 @@ impl Strangers {
         let end = now.checked_add(MINUTE);
         counts.due = counts.due.or(end);
         counts.by_key.entry(key).or_insert_with(|| Count::begin(now)).add(now)
+    }
+
+    /// Takes one of the first ten back that the log did not take: while it takes none, none is counted instead.
+    pub(super) fn not_kept(&self, kind: &'static str, tenant: Option<&TenantId>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.by_key.get_mut(&(kind, tenant.cloned())) {
+            count.kept = count.kept.saturating_sub(1);
+        }
     }
 
     /// The events of the minutes that are over by now.
@@ -178,17 +190,27 @@ mod tests {
     }
 
     #[test]
-    fn tenants_and_types_are_counted_apart_and_known_actors_not_at_all() {
+    fn tenants_and_types_are_counted_apart_and_what_needs_an_actor_not_at_all() {
+        assert_eq!((refusal("login.failed"), refusal("decision.denied")), (Some("login.failed"), None));
         let strangers = Strangers::default();
         let (acme, globex) = (tenant("acme"), tenant("globex"));
         for n in 0..11 {
             assert_eq!(strangers.counts("login.failed", Some(&acme), at(0)), n >= 10);
-            assert!(!strangers.counts("decision.denied", Some(&acme), at(0)));
         }
         assert!(!strangers.counts("token.rejected", Some(&acme), at(0)));
         assert!(!strangers.counts("login.failed", Some(&globex), at(0)));
         assert!(!strangers.counts("login.failed", None, at(0)));
         assert_eq!(strangers.end().len(), 1);
+        assert!(strangers.end().is_empty());
+    }
+
+    #[test]
+    fn what_the_log_does_not_take_is_not_counted_instead() {
+        let strangers = Strangers::default();
+        for _ in 0..100 {
+            assert!(!strangers.counts("token.rejected", None, at(0)));
+            strangers.not_kept("token.rejected", None);
+        }
         assert!(strangers.end().is_empty());
     }
 

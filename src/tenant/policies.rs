@@ -7,36 +7,33 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use qsec_audit::{Actor, ActorType, Event, catalogue};
-use qsec_authz::{Action, Allowed};
 use qsec_crypto::{Context, KeyPolicy, Purpose};
-use qsec_identity::Principal;
 use qsec_store::{SettingRow, SettingStore};
 
-use super::access::actor;
+use super::storage::{LANDING, configured};
 use super::{Tenant, setting};
-use crate::disclosure::{Disclosure, Metadata};
 use crate::error::Error;
 use crate::lifecycle::TenantRecord;
-use crate::tenant_policy::{Rest, Storage, StorageKind, TenantPolicy, TenantPolicyError};
+use crate::tenant_policy::{Rest, TenantPolicy, TenantPolicyError};
 use crate::vault::{ServiceKey, ServicePurpose};
 
 /// The policies in force, once somebody asked for them. One process works on a deployment: nobody else changes them.
 #[derive(Debug, Default)]
-pub(super) struct Policies(RwLock<Option<Arc<Set>>>);
+pub(super) struct Policies(RwLock<Option<Arc<Current>>>);
 
 /// The policies, and the generation of their record: 0 if there is none.
 #[derive(Debug)]
-struct Set {
-    policy: TenantPolicy,
+pub(super) struct Current {
+    pub(super) policy: TenantPolicy,
     generation: u64,
 }
 
 impl Policies {
-    fn known(&self) -> Option<Arc<Set>> {
+    fn known(&self) -> Option<Arc<Current>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn replace(&self, set: Option<Set>) -> Option<Arc<Set>> {
+    fn replace(&self, set: Option<Current>) -> Option<Arc<Current>> {
         let set = set.map(Arc::new);
         self.0.write().unwrap_or_else(PoisonError::into_inner).clone_from(&set);
         set
@@ -115,80 +112,6 @@ impl Tenant {
         self.change_policy(&record, &before, &next, actor, now).await
     }
 
-    /// Turns an optional feature on, for an administrator of the tenant. The operator has listed its endpoint before.
-    ///
-    /// # Errors
-    /// [`Error::TenantPolicy`] with `administrator_required`, and with `feature_off` if the operator did not list it;
-    /// [`Error::Token`] if the principal does not count any more. A refusal is handed to the log before this returns.
-    pub async fn enable_feature(&self, who: &Principal, feature: &str, now: SystemTime) -> Result<(), Error> {
-        self.switch_feature(who, feature, true, now).await
-    }
-
-    /// Turns it off again: from then on it is told nothing.
-    ///
-    /// # Errors
-    /// As [`Tenant::enable_feature`].
-    pub async fn disable_feature(&self, who: &Principal, feature: &str, now: SystemTime) -> Result<(), Error> {
-        self.switch_feature(who, feature, false, now).await
-    }
-
-    /// Says what may be sent to an optional feature for somebody's decision, and where to. Which fields it is told, the log
-    /// has before this returns.
-    ///
-    /// # Errors
-    /// [`Error::TenantPolicy`] with `feature_off` unless an administrator turned it on, `feature_data` for names that could
-    /// be values, `region_not_allowed` if it is not in the tenant's region; recorded before this returns.
-    pub async fn disclose(
-        &self,
-        feature: &str,
-        allowed: &Allowed,
-        metadata: &Metadata,
-        now: SystemTime,
-    ) -> Result<Disclosure, Error> {
-        let record = self.pass("feature", now).await?;
-        if allowed.tenant() != self.id() {
-            return Err(self.other_tenant("decision", allowed.action(), now));
-        }
-        let by = actor(allowed.subject());
-        let policies = self.policies(now).await?;
-        let Some(listed) = policies.policy.listed(feature).filter(|listed| listed.is_on()) else {
-            let off = TenantPolicyError::FeatureOff { feature: feature.to_owned() };
-            return Err(self.refuse_feature(feature, off, by, now));
-        };
-        if listed.region() != record.region() {
-            let allowed = record.region().to_owned();
-            let elsewhere = TenantPolicyError::RegionNotAllowed { region: listed.region().to_owned(), allowed };
-            return Err(self.refuse_feature(feature, elsewhere, by, now));
-        }
-        if let Err(error) = metadata.check() {
-            return Err(self.refuse_feature(feature, error, by, now));
-        }
-        let disclosure = Disclosure::new(listed, metadata);
-        let event = catalogue::FeatureMetadataSent::new()
-            .feature(feature)
-            .region(disclosure.region())
-            .fields(metadata.fields())
-            .bytes(i64::try_from(disclosure.body().len()).unwrap_or(i64::MAX))
-            .by(by);
-        self.note(event.subject(format!("feature/{feature}")), now)?;
-        Ok(disclosure)
-    }
-
-    /// Where landing data of the tenant goes, and where it is staged: nowhere else.
-    ///
-    /// # Errors
-    /// [`Error::TenantPolicy`] with `storage_not_configured` until the operator said so; recorded before this returns.
-    pub async fn storage(&self, now: SystemTime) -> Result<Storage, Error> {
-        self.pass("storage", now).await?;
-        if let Some(storage) = self.policies(now).await?.policy.configured_storage() {
-            return Ok(storage.clone());
-        }
-        let error = TenantPolicyError::StorageNotConfigured;
-        let event =
-            catalogue::TenantRequestRefused::new().surface("storage").state(error.code()).by(Actor::anonymous());
-        Err(self.refuse(event.subject(format!("tenant/{}", self.id())), error.into(), now))
-    }
-
     /// Seals content that is marked as health data: as [`Tenant::seal`], for a tenant whose policy says that it has such
     /// content, which demands a key that the customer owns, and with the reference of an agreement.
     ///
@@ -214,31 +137,10 @@ impl Tenant {
         Ok(())
     }
 
-    async fn switch_feature(&self, who: &Principal, feature: &str, on: bool, now: SystemTime) -> Result<(), Error> {
-        let record = self.pass("policy", now).await?;
-        let subject = self.vouch(&record, who, Action::Update, now)?;
-        let by = actor(&subject);
-        if !self.is_administrator(&subject) {
-            let event = catalogue::DecisionDenied::new()
-                .action(if on { "feature.enabled" } else { "feature.disabled" })
-                .resource(format!("feature/{feature}"))
-                .missing(["role:TenantAdmin"])
-                .by(by);
-            return Err(self.refuse(event, TenantPolicyError::AdministratorRequired.into(), now));
-        }
-        let _alone = self.room.changes.lock().await;
-        let before = self.policies_alone(now).await?;
-        let Some(next) = before.policy.switched(feature, on) else {
-            let off = TenantPolicyError::FeatureOff { feature: feature.to_owned() };
-            return Err(self.refuse_feature(feature, off, by, now));
-        };
-        self.store_policy(&record, &before, &next, &by, now).await
-    }
-
     async fn change_policy(
         &self,
         record: &TenantRecord,
-        before: &Set,
+        before: &Current,
         next: &TenantPolicy,
         actor: &Actor,
         now: SystemTime,
@@ -257,10 +159,10 @@ impl Tenant {
     }
 
     /// Recorded, then in force. Keys first: they may refuse, and then nothing has changed.
-    async fn store_policy(
+    pub(super) async fn store_policy(
         &self,
         record: &TenantRecord,
-        before: &Set,
+        before: &Current,
         next: &TenantPolicy,
         actor: &Actor,
         now: SystemTime,
@@ -281,13 +183,13 @@ impl Tenant {
                 generation = generation.saturating_add(1);
                 self.write_policy(next.rest(), generation, now).await?;
             }
-            self.room.policies.replace(Some(Set { policy: next.clone(), generation }));
+            self.room.policies.replace(Some(Current { policy: next.clone(), generation }));
             Ok(())
         };
         self.deployment.carry_out_all(events, now, effect).await
     }
 
-    async fn policies(&self, now: SystemTime) -> Result<Arc<Set>, Error> {
+    pub(super) async fn policies(&self, now: SystemTime) -> Result<Arc<Current>, Error> {
         if let Some(known) = self.room.policies.known() {
             return Ok(known);
         }
@@ -296,7 +198,7 @@ impl Tenant {
     }
 
     /// The same for who holds the lock of changes: so what was read is not older than what was written meanwhile.
-    async fn policies_alone(&self, now: SystemTime) -> Result<Arc<Set>, Error> {
+    pub(super) async fn policies_alone(&self, now: SystemTime) -> Result<Arc<Current>, Error> {
         if let Some(known) = self.room.policies.known() {
             return Ok(known);
         }
@@ -305,7 +207,7 @@ impl Tenant {
             None => (Rest::default(), 0),
             Some(row) => (self.open_policy(&row, now).await?, row.generation),
         };
-        let set = self.room.policies.replace(Some(Set { policy: TenantPolicy::of(keys, rest), generation }));
+        let set = self.room.policies.replace(Some(Current { policy: TenantPolicy::of(keys, rest), generation }));
         set.ok_or_else(|| Error::internal("a policy that was just kept is gone"))
     }
 
@@ -331,18 +233,6 @@ impl Tenant {
 
     fn policy_record(&self, generation: u64) -> String {
         format!("tenant-policy/{}/{generation}", self.id())
-    }
-
-    fn refuse_feature(&self, feature: &str, error: TenantPolicyError, by: Actor, now: SystemTime) -> Error {
-        let cause = if let TenantPolicyError::FeatureData { .. } = &error {
-            catalogue::FeatureCause::Data
-        } else if let TenantPolicyError::RegionNotAllowed { .. } = &error {
-            catalogue::FeatureCause::Region
-        } else {
-            catalogue::FeatureCause::Off
-        };
-        let event = catalogue::FeatureRefused::new().feature(feature).cause(cause).by(by);
-        self.refuse(event.subject(format!("feature/{feature}")), error.into(), now)
     }
 
     pub(super) fn refuse_phi(&self, wanted: &str, error: impl Into<Error>, now: SystemTime) -> Error {
@@ -373,14 +263,6 @@ fn events_of(record: &TenantRecord, before: &TenantPolicy, next: &TenantPolicy, 
         event.subject(format!("feature/{feature}"))
     }));
     let storage = next.configured_storage().filter(|storage| before.configured_storage() != Some(storage));
-    events.extend(storage.map(|storage| {
-        let kind = match storage.kind() {
-            StorageKind::Managed => catalogue::StorageKind::Managed,
-            StorageKind::Customer => catalogue::StorageKind::Customer,
-        };
-        let (target, region) = (storage.landing().address(), storage.landing().region());
-        let event = catalogue::StorageConfigured::new().kind(kind).target(target).region(region);
-        event.by(actor.clone()).subject("storage/landing")
-    }));
+    events.extend(storage.map(|storage| configured(storage).by(actor.clone()).subject(LANDING)));
     events
 }

@@ -75,7 +75,7 @@ impl Tenant {
     }
 
     /// Whether each decision that allows something is recorded, as `decision.allowed`: what [`Tenant::unused_grants`] is
-    /// made of. It is not, until this says so; the choice is stored.
+    /// made of. It is not, until this says so, unless it was a change of the policy; the choice is stored.
     ///
     /// # Errors
     /// [`Error::Lifecycle`] if the tenant is not active; [`Error::Record`] and [`Error::Store`] change nothing.

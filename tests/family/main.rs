@@ -4,6 +4,7 @@ mod catalogue;
 mod moves;
 mod policies;
 mod privileges;
+mod replays;
 mod strangers;
 
 use std::fs;

@@ -8,8 +8,8 @@ use qsec::audit::Actor;
 use qsec::authz::section::{SectionAccess, Table};
 use qsec::authz::{Action, Allowed, Policy, ResourceRef};
 use qsec::crypto::kms::{FaultyKms, LocalKms, RootKey};
-use qsec::crypto::{Context, KeyPolicy, MemoryStore};
-use qsec::identity::{Presented, Principal};
+use qsec::crypto::{Context, KeyPolicy, MemoryStore, Secret};
+use qsec::identity::{Presented, Principal, TokenDraft};
 use qsec::{
     Deployment, Fault, FieldKind, Metadata, NewTenant, Setup, Storage, StorageKind, Target, Tenant, TenantPolicy,
 };
@@ -112,7 +112,12 @@ async fn feature_is_off_until_an_administrator_turns_it_on_and_is_told_metadata_
     set(&acme, &listed(), &operator()).await.unwrap();
     assert_eq!(ask(&metadata()).await, off);
     let refused = acme.enable_feature(&ana, "generative_ai", now()).await.unwrap_err();
-    assert_eq!((refused.code(), refused.fault()), ("administrator_required", Fault::Refused));
+    assert_eq!((refused.code(), refused.fault()), ("no_grant", Fault::Refused));
+    // What an administrator may, a token of theirs with narrow scopes may not.
+    let draft = TokenDraft::access("olivia", "app").audience(acme.issuer()).scope("apps:read");
+    let token = acme.issue_token(draft, &operator(), now()).await.unwrap();
+    let narrow = acme.authenticate(token.token(), &Presented::bearer(), now()).await.unwrap();
+    assert_eq!(acme.enable_feature(&narrow, "generative_ai", now()).await.unwrap_err().code(), "scope");
     acme.enable_feature(&olivia, "generative_ai", now()).await.unwrap();
     acme.enable_feature(&olivia, "generative_ai", now()).await.unwrap();
 
@@ -130,7 +135,7 @@ async fn feature_is_off_until_an_administrator_turns_it_on_and_is_told_metadata_
         (&["\"feature.refused\"", "\"cause\":\"off\""], 4),
         (&["\"feature.refused\"", "\"cause\":\"data\"", "feature_data"], 1),
         (&["\"feature.metadata_sent\"", "[\"REGION\",\"SALES\"]", "\"region\":\"eu\""], 1),
-        (&["\"decision.denied\"", "administrator_required", "\"actorid\":\"ana\""], 1),
+        (&["\"decision.denied\"", "no_grant", "\"actorid\":\"ana\""], 1),
         (&["\"tenant.policy_changed\"", "[\"features\"]", "\"success\""], 3),
         (&["4,200 EUR"], 0),
     ] {
@@ -154,6 +159,24 @@ async fn features_and_storage_lie_where_the_tenant_may_be() {
     let regions = KeyPolicy::new().in_regions(["eu-central-1"]).unwrap();
     set(&acme, &stored("eu-central-1").keys(regions.clone()), &operator()).await.unwrap();
     assert_eq!(acme.storage(now()).await.unwrap(), at("eu-central-1"));
+    // Its credentials are under the tenant's key, for this target alone.
+    assert_eq!(acme.storage_credentials(&operator(), now()).await.unwrap_err().code(), "not_found");
+    let key = Secret::copy_from(b"MARK-key");
+    acme.set_storage_credentials(&key, &operator(), now()).await.unwrap();
+    assert!(acme.storage_credentials(&operator(), now()).await.unwrap().ct_eq(&key));
+    let none = acme.set_storage_credentials(&Secret::copy_from(b""), &operator(), now()).await.unwrap_err();
+    assert_eq!(none.code(), "usage");
+    acme.disable_key(&operator(), now()).await.unwrap();
+    assert_eq!(acme.storage_credentials(&operator(), now()).await.unwrap_err().code(), "key_disabled");
+    acme.enable_key(&operator(), now()).await.unwrap();
+    let moved = TenantPolicy::new().storage(Storage::new(
+        StorageKind::Customer,
+        Target::new("s3://elsewhere", "eu").unwrap(),
+        Target::new("s3://acme-staging", "eu").unwrap(),
+    ));
+    set(&acme, &moved.keys(regions.clone()), &operator()).await.unwrap();
+    assert_eq!(acme.storage_credentials(&operator(), now()).await.unwrap_err().code(), "not_opened");
+    set(&acme, &stored("eu-central-1").keys(regions.clone()), &operator()).await.unwrap();
     // A region is not taken away from under what lies there.
     let narrower = KeyPolicy::new().in_regions(["eu-west-1"]).unwrap();
     let error = acme.set_key_policy(&narrower, &operator(), now()).await.unwrap_err();
@@ -162,7 +185,9 @@ async fn features_and_storage_lie_where_the_tenant_may_be() {
     deployment.clone().close(now()).await.unwrap();
     assert_eq!(recorded(&deployment, &["\"residency.refused\"", "\"wanted\":\"us\"", "[\"eu\"]"]), 1);
     assert_eq!(recorded(&deployment, &["\"residency.refused\"", "[\"eu\",\"eu-west-1\"]"]), 1);
-    assert_eq!(recorded(&deployment, &["\"storage.configured\"", "\"kind\":\"customer\"", "s3://acme-landing"]), 1);
+    assert_eq!(recorded(&deployment, &["\"storage.configured\"", "\"kind\":\"customer\"", "s3://acme-landing"]), 3);
+    assert_eq!(recorded(&deployment, &["\"secret.accessed\"", "storage-credentials"]), 1);
+    assert_eq!(recorded(&deployment, &["MARK-key"]), 0);
     assert_eq!(recorded(&deployment, &["\"tenant.request_refused\"", "\"surface\":\"storage\""]), 1);
 }
 
