@@ -191,7 +191,7 @@ impl Deployment {
             Ok(issued) => issued,
             Err(error) => {
                 let event = catalogue::CertificateRefused::new().check(error.code()).by(actor.clone());
-                self.inner.recorder.hand_over(event.denied(error.code()), now)?;
+                self.inner.recorder.hand_over(event.denied(error.code()), None, now)?;
                 return Err(error);
             }
         };

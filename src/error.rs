@@ -11,6 +11,7 @@ use qsec_identity::{IssueError, ProviderError, Rejection, RejectionClass};
 
 use crate::fault::Fault;
 use crate::lifecycle::LifecycleError;
+use crate::tenant_policy::TenantPolicyError;
 
 /// What a tenant lacks that cannot sign tokens of a kind.
 pub(crate) const NO_ACTIVE_KEY: &str = "active signing key";
@@ -68,6 +69,9 @@ pub enum Error {
     /// What was allowed is not recorded, so that nothing can be said of what was used.
     #[error("what was allowed is not recorded in this tenant")]
     UsesNotRecorded,
+    /// A policy of the tenant, or what it forbids.
+    #[error(transparent)]
+    TenantPolicy(#[from] TenantPolicyError),
     /// The access tables are malformed.
     #[error(transparent)]
     Access(#[from] section::AccessError),
@@ -153,6 +157,7 @@ impl Error {
             Self::OpenData(error) => error.code(),
             Self::ObligationUnmet { .. } => "obligation_unmet",
             Self::UsesNotRecorded => "uses_not_recorded",
+            Self::TenantPolicy(error) => error.code(),
             Self::Access(error) => error.code(),
             Self::Key(error) => error.code(),
             Self::Seal(error) => error.code(),

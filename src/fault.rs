@@ -52,10 +52,14 @@ const REFUSED: &[&str] = &[
     // Tenants and deployments.
     "deactivation_protected",
     "deployment_exists",
+    "feature_data",
+    "feature_off",
     "id_used",
+    "operator_required",
     "purge_started",
     "region_unknown",
     "same_actor",
+    "storage_not_configured",
     "tenant_changed",
     "tenant_inactive",
     "tenant_mismatch",
@@ -224,7 +228,7 @@ mod tests {
 
     /// The errors that reach a caller of the facade, by where they are defined, with those that they pass on.
     const ERRORS: [(&str, &[&str]); 7] = [
-        ("src", &["Error", "HomeError", "LifecycleError"]),
+        ("src", &["Error", "HomeError", "LifecycleError", "TenantPolicyError"]),
         (
             "qsec-crypto/src",
             &[

@@ -26,8 +26,7 @@ pub(crate) fn pass(
         .state(record.state().as_str())
         .by(Actor::anonymous())
         .subject(format!("tenant/{}", record.id()))
-        .tenant(audit_id(record.id())?)
         .denied("tenant_inactive");
-    recorder.hand_over(event, now)?;
+    recorder.hand_over(event, Some(&audit_id(record.id())?), now)?;
     Err(LifecycleError::Inactive.into())
 }

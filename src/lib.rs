@@ -42,6 +42,7 @@
 //! | [`Deployment`], [`Setup`] | What is installed here, and where does it lie? |
 //! | [`Tenant`] | What can this tenant's services do? |
 //! | [`lifecycle`] | Which states has a tenant, and who changes them? |
+//! | [`tenant_policy`], [`Metadata`] | Where may its data be, what may optional features be told, where does it put what it loads? |
 //! | [`Check`] | Is this deployment well? |
 //! | [`Error`], [`Fault`] | Who said no, and who has to act? |
 //! | [`crypto`], [`identity`], [`authz`], [`pki`], [`audit`] | The rooms themselves |
@@ -81,6 +82,7 @@
 
 mod clock;
 mod deployment;
+mod disclosure;
 mod error;
 mod examine;
 mod fault;
@@ -91,15 +93,18 @@ pub mod lifecycle;
 pub mod manual;
 mod recorder;
 mod tenant;
+pub mod tenant_policy;
 mod vault;
 
 pub use clock::SystemClock;
 pub use deployment::{Backup, Created, Deployment, Setup, Unlock, log_folder_of};
+pub use disclosure::{Disclosure, FieldKind, Metadata};
 pub use error::{Error, HomeError, StoreFailure};
 pub use examine::{Check, CheckState};
 pub use fault::Fault;
 pub use lifecycle::{LifecycleError, NewTenant, TenantRecord, TenantState};
 pub use tenant::{Reencrypted, SignedIn, Tenant};
+pub use tenant_policy::{Feature, Storage, StorageKind, Target, TenantPolicy, TenantPolicyError};
 pub use {qsec_audit as audit, qsec_authz as authz, qsec_crypto as crypto, qsec_identity as identity, qsec_pki as pki};
 
 /// The README's code, compiled and run.

@@ -409,6 +409,16 @@ impl TenantRecord {
         Ok((next, event))
     }
 
+    /// The event of the first transition: from nothing to here, the id reserved.
+    pub(crate) fn reservation(&self, actor: &Actor) -> Event {
+        let event = catalogue::TenantCreated::new()
+            .to(self.state.as_str())
+            .version(i64::try_from(self.version).unwrap_or(i64::MAX))
+            .region(self.region())
+            .name_digest(hex::sha256(self.name().as_bytes()));
+        event.by(actor.clone()).subject(format!("tenant/{}", self.id))
+    }
+
     /// The event of a transition that was refused: from here to here.
     pub(crate) fn refusal(&self, verb: &Verb, actor: &Actor, why: &LifecycleError) -> Event {
         verb.event(self, self, actor).denied(why.code())

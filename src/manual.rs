@@ -32,6 +32,33 @@
 //! tokens from before: everybody signs in again.
 //! A tenant can be protected; then one person takes the protection off and another one deactivates.
 //!
+//! # Policies of a tenant
+//! [`crate::TenantPolicy`] says where a tenant's data may be, whether it is health data (PHI), which optional features it
+//! has, and where what it loads is put. What makes it stricter holds at once, whoever says it; what allows more is the
+//! operator's to say, and `operator_required` from anybody else. Each change is `tenant.policy_changed` in the log, on disk
+//! before it holds; `qsec tenant policy acme --set policy.json` sets it.
+//!
+//! | policy | what it does | refused with |
+//! |---|---|---|
+//! | `phi` | nothing is sealed under a key of the internal KMS, nor without the reference of an agreement in `agreements`; the way back to the internal KMS is closed. [`crate::Tenant::seal_phi`] is for content that is marked: a tenant without this policy is refused it | `phi_requires_cmk` |
+//! | `regions`, `require_multi_region` | KMS keys, and storage, are there only; the tenant's own region is always allowed for storage | `region_not_allowed`, `multi_region_required` |
+//! | `features` | off; the operator lists the private endpoint, in the tenant's region, and may turn it on, as does an administrator with [`crate::Tenant::enable_feature`]; [`crate::Tenant::disclose`] gives names and kinds of fields, and has no place for a value | `feature_off`, `feature_data`, `region_not_allowed` |
+//! | `storage` | [`crate::Tenant::storage`] says where landing data goes, and its staging target, which is the customer's even if the storage is not; credentials are kept under the tenant's key, for that target alone | `storage_not_configured` |
+//!
+//! A key that the customer owns does not reach everywhere: [`crate::tenant_policy::OUTSIDE_CUSTOMER_KEY`], which `qsec tenant
+//! show` lists too. That a label is taken off does not say that no health data is left: the operator says so.
+//!
+//! # Access tables after a restart
+//! Access tables come with the data of their app and are not stored: they name people. What is stored is that an app has
+//! some. Until its data is loaded again, and its tables with it, its rows are refused with `obligation_unmet`; a purge of the
+//! tenant removes that mark with the tenant's other records.
+//!
+//! # Strangers at the door
+//! Who is refused before anybody knows them could fill the log. Of each tenant and type of refusal the first ten of a minute
+//! are events; the others are one event with `count`, `first` and `last`, written with the next event after that minute, or
+//! when the deployment is closed. Whoever is known stays an event each. A process that is killed within the minute loses the
+//! count, never one of the ten.
+//!
 //! # Proving what happened
 //! [`crate::Tenant::prove`] gives a C2SP tlog-proof of one event. Whoever has it, the event's bytes and the tenant's
 //! verifier key needs neither the log nor this crate. [`crate::Deployment::verify_log`] checks every byte of the log;

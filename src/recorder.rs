@@ -5,6 +5,7 @@
 //! disk. What the rooms observe inside comes in by their `Observer` traits, which the recorder implements.
 
 mod observed;
+mod strangers;
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -12,9 +13,10 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, SystemTime};
 
-use qsec_audit::{Event, Head, HeadStore, Log, LogKeys, OpenLogError, Receipt};
+use qsec_audit::{Event, Head, HeadStore, Log, LogKeys, OpenLogError, Receipt, TenantId};
 use qsec_store::Store;
 
+use self::strangers::Strangers;
 use crate::deployment::off_runtime;
 use crate::error::Error;
 
@@ -30,6 +32,7 @@ pub(crate) struct Recorder {
     head: Option<Head>,
     /// When the store was last told of the head.
     told: Mutex<Option<SystemTime>>,
+    strangers: Strangers,
     opened: OnceLock<Result<Opened, Arc<OpenLogError>>>,
 }
 
@@ -43,14 +46,16 @@ impl Recorder {
     /// A recorder over the log in `dir`; `head` is what the store remembers of it.
     pub(crate) fn new(dir: PathBuf, keys: LogKeys, heads: Store, head: Option<Head>) -> Self {
         let keys = Mutex::new(Some(keys));
-        Self { dir, keys, heads, head, told: Mutex::new(None), opened: OnceLock::new() }
+        let (told, strangers) = (Mutex::new(None), Strangers::default());
+        Self { dir, keys, heads, head, told, strangers, opened: OnceLock::new() }
     }
 
     /// A recorder over a log that was just made.
     pub(crate) fn over(dir: PathBuf, log: Log, heads: Store) -> Result<Self, Error> {
         let started = Opened::start(log).map_err(|error| Error::internal(error.to_string()))?;
         let opened = OnceLock::from(Ok(started));
-        Ok(Self { dir, keys: Mutex::new(None), heads, head: None, told: Mutex::new(None), opened })
+        let (keys, told, strangers) = (Mutex::new(None), Mutex::new(None), Strangers::default());
+        Ok(Self { dir, keys, heads, head: None, told, strangers, opened })
     }
 
     /// Opens the log if nobody did, beside the runtime: checking all of it may take long, and what records without waiting
@@ -83,6 +88,7 @@ impl Recorder {
         // Waiting for the disk must not hold up the runtime's other tasks.
         let receipts = off_runtime(move || {
             let log = recorder.log(now)?;
+            recorder.sum_up(&log, now)?;
             let pending: Vec<_> = events.into_iter().map(|event| log.record(event, now)).collect::<Result<_, _>>()?;
             Ok(pending.into_iter().map(qsec_audit::Pending::durable).collect::<Result<Vec<_>, _>>()?)
         })
@@ -106,12 +112,34 @@ impl Recorder {
         let _ = self.heads.save(&opened.log.head()).await;
     }
 
-    /// Hands an event to the log. It is in the log's order now, and on disk soon.
-    pub(crate) fn hand_over(&self, event: Event, now: SystemTime) -> Result<(), Error> {
+    /// Hands an event to the log: of a tenant, or of the deployment. It is in the log's order now, and on disk soon; one
+    /// more refusal of a stranger who had many is counted.
+    pub(crate) fn hand_over(&self, event: Event, tenant: Option<&TenantId>, now: SystemTime) -> Result<(), Error> {
         let opened = self.opened(now)?;
-        // Its receipt is for whoever waits; this caller does not.
-        drop(opened.log.record(event, now)?);
+        self.sum_up(&opened.log, now)?;
+        let refusal = strangers::refusal(event.name());
+        if refusal.is_some_and(|kind| self.strangers.counts(kind, tenant, now)) {
+            return Ok(());
+        }
+        match opened.log.record(tenant.into_iter().cloned().fold(event, Event::tenant), now) {
+            // Its receipt is for whoever waits; this caller does not.
+            Ok(pending) => drop(pending),
+            Err(error) => {
+                if let Some(kind) = refusal {
+                    self.strangers.not_kept(kind, tenant);
+                }
+                return Err(error.into());
+            }
+        }
         opened.wake(now);
+        Ok(())
+    }
+
+    /// Records how often strangers were refused in the minutes that are over.
+    fn sum_up(&self, log: &Log, now: SystemTime) -> Result<(), Error> {
+        for sum in self.strangers.over(now) {
+            drop(log.record(sum, now)?);
+        }
         Ok(())
     }
 
@@ -130,7 +158,10 @@ impl Recorder {
         let head = off_runtime(move || {
             let closed = || Err(Arc::new(OpenLogError::read_only(&recorder.dir)));
             match recorder.opened.get_or_init(closed) {
-                Ok(opened) => opened.stop(now),
+                Ok(opened) => {
+                    recorder.count_out(opened);
+                    opened.stop(now)
+                }
                 Err(_) => Ok(None),
             }
         })
@@ -138,6 +169,15 @@ impl Recorder {
         match head {
             Some(head) => Ok(self.heads.save(&head).await?),
             None => Ok(()),
+        }
+    }
+
+    /// The minute that is not over: its counts, at the time of the last refusal in each.
+    fn count_out(&self, opened: &Opened) {
+        for (sum, last) in self.strangers.end() {
+            // A log that takes nothing any more has said so to whoever recorded last.
+            let _ = opened.log.record(sum, last).map(drop);
+            opened.wake(last);
         }
     }
 
@@ -153,6 +193,15 @@ impl Recorder {
         let keys = keys.ok_or_else(|| OpenLogError::read_only(&self.dir))?;
         let log = Log::open(&self.dir, keys, self.head.as_ref(), now)?;
         Opened::start(log).map_err(|_| OpenLogError::read_only(&self.dir))
+    }
+}
+
+impl Drop for Recorder {
+    /// A deployment that is let go of without being closed keeps its counts as well.
+    fn drop(&mut self) {
+        if let Some(Ok(opened)) = self.opened.get() {
+            self.count_out(opened);
+        }
     }
 }
 

@@ -7,19 +7,23 @@
 //! | policy, its changes, decisions | `policy.rs`, `management.rs`, `access.rs` |
 //! | reduced data, access tables in force | `access.rs`, `sections.rs` |
 //! | who may see what, and which grants nobody needs | `privileges.rs` |
+//! | where its data may be, health data; optional features; storage | `policies.rs`, `features.rs`, `storage.rs` |
 //! | sealed bytes and keys | `keys.rs` |
 //! | moving, rewrapping and shredding keys; objects under a newer one | `moves.rs`, `reencrypt.rs` |
 
 mod access;
 mod clients;
+mod features;
 mod keys;
 mod management;
 mod moves;
+mod policies;
 mod policy;
 mod privileges;
 mod reencrypt;
 mod sections;
 mod sign_in;
+mod storage;
 mod tokens;
 
 use std::future::Future;
@@ -30,6 +34,7 @@ use qsec_audit::{Event, Log, Proven, Receipt, Tree, VerifierKey};
 use qsec_crypto::Keyring;
 use qsec_store::Store;
 
+use self::policies::Policies;
 use self::policy::InForce;
 use self::privileges::Uses;
 pub use self::reencrypt::Reencrypted;
@@ -82,6 +87,7 @@ pub(crate) struct Room {
     audit_id: qsec_audit::TenantId,
     record: RwLock<Arc<TenantRecord>>,
     keyring: Keyring,
+    policies: Policies,
     policy: InForce,
     sections: Sections,
     uses: Uses,
@@ -99,6 +105,7 @@ impl Room {
             audit_id,
             record: RwLock::new(Arc::new(record)),
             keyring,
+            policies: Policies::default(),
             policy: InForce::default(),
             sections,
             uses: Uses::default(),
@@ -224,7 +231,7 @@ impl Tenant {
 
     /// An event of this tenant, handed to the log.
     pub(crate) fn note(&self, event: Event, now: SystemTime) -> Result<(), Error> {
-        self.deployment.inner.recorder.hand_over(event.tenant(self.room.audit_id.clone()), now)
+        self.deployment.inner.recorder.hand_over(event, Some(&self.room.audit_id), now)
     }
 
     /// An event of this tenant, on disk; then its effect. An effect that does not follow is an event too.
@@ -244,4 +251,9 @@ impl Tenant {
             Err(unrecorded) => unrecorded,
         }
     }
+}
+
+/// The name of a record that the store keeps of a tenant, among those that go when it is purged. No tenant's id has a slash.
+fn setting(tenant: &str, what: &str) -> String {
+    format!("tenant/{tenant}/{what}")
 }

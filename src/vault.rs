@@ -35,11 +35,20 @@ pub(crate) enum ServicePurpose {
     Authority,
     /// Seals the keys that sign tokens.
     TokenSigning,
+    /// Seals the policies of tenants.
+    TenantPolicies,
 }
 
 impl ServicePurpose {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::KeyRecords, Self::AuditSign, Self::AuditState, Self::AuditEscrow, Self::Authority, Self::TokenSigning];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::KeyRecords,
+        Self::AuditSign,
+        Self::AuditState,
+        Self::AuditEscrow,
+        Self::Authority,
+        Self::TokenSigning,
+        Self::TenantPolicies,
+    ];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +58,7 @@ impl ServicePurpose {
             Self::AuditEscrow => "audit-escrow",
             Self::Authority => "authority",
             Self::TokenSigning => "token-signing",
+            Self::TenantPolicies => "tenant-policies",
         }
     }
 

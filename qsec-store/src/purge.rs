@@ -14,26 +14,36 @@ const HOLD: Statement = Statement {
           ON CONFLICT (tenant) DO UPDATE SET version = qsec_policy.version",
 };
 
-const REMOVE: [Statement; 3] = [
+const REMOVE: [Statement; 4] = [
     Statement { doing: DOING, sql: "DELETE FROM qsec_identity WHERE tenant = $1" },
     Statement { doing: DOING, sql: "DELETE FROM qsec_replay WHERE tenant = $1" },
     Statement { doing: DOING, sql: "DELETE FROM qsec_policy_entry WHERE tenant = $1" },
+    // No tenant's id has a slash, and no character of a prefix has a meaning, as it would in LIKE.
+    Statement {
+        doing: DOING,
+        sql: "DELETE FROM qsec_setting WHERE name >= 'tenant/' || $1 || '/'
+              AND substr(name, 1, length('tenant/' || $1 || '/')) = 'tenant/' || $1 || '/'",
+    },
 ];
 
 const RELEASE: Statement = Statement { doing: DOING, sql: "DELETE FROM qsec_policy WHERE tenant = $1" };
 
-/// Every table with a column for the tenant, but for the one that keeps its tombstone.
+/// Every table with a column for the tenant, but for the one that keeps its tombstone; and the settings that are the
+/// tenant's by their names.
 const COUNT: Statement = Statement {
     doing: "look for the records of a tenant",
     sql: "SELECT 'key', count(*) FROM qsec_key WHERE tenant = $1
           UNION ALL SELECT 'identity', count(*) FROM qsec_identity WHERE tenant = $1
           UNION ALL SELECT 'replay', count(*) FROM qsec_replay WHERE tenant = $1
           UNION ALL SELECT 'policy', count(*) FROM qsec_policy WHERE tenant = $1
-          UNION ALL SELECT 'policy_entry', count(*) FROM qsec_policy_entry WHERE tenant = $1",
+          UNION ALL SELECT 'policy_entry', count(*) FROM qsec_policy_entry WHERE tenant = $1
+          UNION ALL SELECT 'setting', count(*) FROM qsec_setting WHERE name >= 'tenant/' || $1 || '/'
+              AND substr(name, 1, length('tenant/' || $1 || '/')) = 'tenant/' || $1 || '/'",
 };
 
 impl Store {
-    /// Removes a tenant's identity records, used tokens and policy, all or none; answers how many records that were.
+    /// Removes a tenant's identity records, used tokens, policy, and the settings whose names begin with `tenant/<id>/`, all or
+    /// none; answers how many records that were.
     ///
     /// Its keys go through [`KeyStore::erase`](qsec_crypto::KeyStore::erase), before this; its row among the
     /// [`TenantStore`](crate::TenantStore)'s stays. To call it again is no error.
@@ -64,7 +74,7 @@ impl Store {
 
     /// Which tables still hold rows of a tenant, and how many; the tombstone and lifecycle row does not count.
     ///
-    /// It looks at the column that names the tenant, not into bodies.
+    /// It looks at what names the tenant, a column or the beginning of a setting's name, not into bodies.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] if the database is.

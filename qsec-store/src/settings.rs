@@ -19,7 +19,8 @@ use crate::{BoxFuture, Store};
 #[derive(Clone, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "a store builds rows from its columns")]
 pub struct SettingRow {
-    /// Unique in the deployment: 1 to 300 bytes, compared byte by byte.
+    /// Unique in the deployment: 1 to 300 bytes, compared byte by byte. One that begins with `tenant/<id>/` goes when that
+    /// tenant is purged ([`Store::remove_records`]).
     pub name: String,
     /// 1 for a new row, then one more with each write.
     pub generation: u64,

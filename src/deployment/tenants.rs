@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::SystemTime;
 
-use qsec_audit::{Actor, Draft, Event, catalogue};
+use qsec_audit::{Actor, Event, catalogue};
 use qsec_crypto::kms::KeyId;
 use qsec_crypto::{KeyError, Purpose};
 use qsec_identity::{Collection, IdentityStore, SigningKey, SigningKeyRing};
@@ -14,9 +14,6 @@ use crate::error::Error;
 use crate::gate;
 use crate::lifecycle::{Defaults, LifecycleError, NewTenant, TenantRecord, TenantState, Verb};
 use crate::tenant::{Room, Tenant};
-
-/// Recorded under its own name before a tenant's id is reserved; `tenant.created` says that all of it was done.
-const CREATION_PLANNED: &str = "tenant.creation_planned";
 
 /// The rings that a tenant gets when it is made.
 pub(crate) const RINGS: [qsec_identity::Purpose; 2] = [qsec_identity::Purpose::Access, qsec_identity::Purpose::Session];
@@ -37,9 +34,8 @@ impl Deployment {
             self.announce(record.id(), event, now).await?;
             return Err(used.into());
         }
-        // The id is spent by what follows, so that it will be is in the log first.
-        let planned = Draft::new(CREATION_PLANNED).data("region", record.region()).by(actor.clone());
-        let planned = planned.subject(format!("tenant/{}", record.id())).tenant(audit_id(record.id())?);
+        // The id is spent by what follows, so that it will be is in the log first; that it is active, comes later.
+        let planned = record.reservation(actor).tenant(audit_id(record.id())?);
         let reserve = async {
             match self.inner.store.create(&record.to_row()?).await {
                 Err(qsec_store::StoreError::IdUsed { id }) => Err(LifecycleError::IdUsed { id }.into()),
@@ -212,13 +208,23 @@ impl Deployment {
         now: SystemTime,
         effect: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Error> {
-        let undone = event.clone();
-        self.inner.recorder.durable(event, now).await?;
+        self.carry_out_all(vec![event], now, effect).await
+    }
+
+    /// The same for an effect that several events announce.
+    pub(crate) async fn carry_out_all<T>(
+        &self,
+        events: Vec<Event>,
+        now: SystemTime,
+        effect: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        self.inner.recorder.durable_all(events.clone(), now).await?;
         match effect.await {
             Ok(done) => Ok(done),
             Err(error) => {
+                let undone = events.into_iter().map(|event| event.failed(error.code())).collect();
                 // A log that fails meanwhile refuses the next change; this caller learns why theirs was not made.
-                let _ = self.inner.recorder.durable(undone.failed(error.code()), now).await;
+                let _ = self.inner.recorder.durable_all(undone, now).await;
                 Err(error)
             }
         }

@@ -9,9 +9,11 @@ use crate::clock;
 
 impl qsec_crypto::Observer for Recorder {
     fn observe(&self, event: &qsec_crypto::Event<'_>) {
-        if let Some(event) = key_event(event) {
+        if let Some(recorded) = key_event(event) {
+            // Service keys belong to the deployment; its name is no tenant id, so their events go to the deployment's tree.
+            let tenant = event.tenant.and_then(|tenant| TenantId::parse(tenant.as_str()).ok());
             // An observer cannot refuse; a log that failed refuses the next operation that must be recorded.
-            let _ = self.hand_over(event, clock::now());
+            let _ = self.hand_over(recorded, tenant.as_ref(), clock::now());
         }
     }
 }
@@ -21,7 +23,7 @@ impl qsec_pki::Observer for Recorder {
         // Admissions are counted by whoever serves; a refusal is somebody at the door.
         if let Some(rejection) = event.rejection() {
             let recorded = catalogue::PeerRejected::new().check(rejection.code()).by(Actor::anonymous());
-            let _ = self.hand_over(recorded.denied(rejection.code()), clock::now());
+            let _ = self.hand_over(recorded.denied(rejection.code()), None, clock::now());
         }
     }
 }
@@ -111,12 +113,7 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
             event.fields().into_iter().fold(Draft::new(other), |draft, (key, value)| draft.data(key, value)).by(actor)
         }
     };
-    let recorded = recorded.subject(subject(event));
-    // Service keys belong to the deployment; its name is no tenant id, so their events go to the deployment's tree.
-    Some(match event.tenant.map(|tenant| TenantId::parse(tenant.as_str())) {
-        Some(Ok(tenant)) => recorded.tenant(tenant),
-        Some(Err(_)) | None => recorded,
-    })
+    Some(recorded.subject(subject(event)))
 }
 
 /// The provider whose keys are named so. Labels of tokens and names in a vault can be anything: then it is left out.

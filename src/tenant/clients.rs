@@ -104,7 +104,8 @@ impl Tenant {
         for key in grant.replay_keys() {
             if !ReplayStore::insert(&self.deployment.inner.store, self.id(), key.key(), key.keep_until(), now).await? {
                 let replayed = OAuthError::new(OAuthErrorCode::InvalidDpopProof, "replayed");
-                self.note_replay(Some(ReplayKind::Dpop), now)?;
+                // The one thing of a grant that is good once is its proof.
+                self.note_replay(ReplayKind::Dpop, now)?;
                 return self.refuse_token(&replayed, client.as_ref(), now);
             }
         }

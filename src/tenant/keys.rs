@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use qsec_audit::catalogue::{KeyAuthority, Provider};
 use qsec_audit::{Actor, Event, catalogue};
 use qsec_crypto::{
-    Context, Drill, KeyBinding, KeyError, KeyPolicy, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy,
-    StoppedState, TenantKey, TenantKeyState,
+    Context, Drill, KeyBinding, KeyError, KeyringDescription, Purpose, Rotation, Stopped, StoppedBy, StoppedState,
+    TenantKey, TenantKeyState,
 };
 
 use super::Tenant;
@@ -32,7 +32,8 @@ impl Tenant {
     ///
     /// # Errors
     /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Key`] in the state of its key, [`Error::Seal`] for a
-    /// context or length out of bounds.
+    /// context or length out of bounds; [`Error::TenantPolicy`] with `phi_requires_cmk` if its data is labelled PHI and no
+    /// agreement is recorded.
     pub async fn seal(&self, bytes: &[u8], context: &Context, now: SystemTime) -> Result<Vec<u8>, Error> {
         Ok(self.sealing_key(&Purpose::data(), now).await?.seal(bytes, context)?)
     }
@@ -52,6 +53,7 @@ impl Tenant {
     /// As [`Tenant::seal`].
     pub async fn sealing_key(&self, purpose: &Purpose, now: SystemTime) -> Result<TenantKey, Error> {
         self.pass("seal", now).await?;
+        self.may_seal("seal", purpose, now).await?;
         let key = self.room.keyring().current(purpose, now).await;
         key.map_err(|error| self.no_key(error, "seal", purpose, now))
     }
@@ -109,37 +111,6 @@ impl Tenant {
         Ok(self.room.keyring().binding(now).await?)
     }
 
-    /// What the tenant demands of its KMS keys. Works in every state of the tenant.
-    ///
-    /// # Errors
-    /// [`Error::Key`] if the records cannot be read or were forged.
-    pub async fn key_policy(&self, now: SystemTime) -> Result<KeyPolicy, Error> {
-        Ok(self.key_binding(now).await?.policy)
-    }
-
-    /// Sets what the tenant demands of its KMS keys: regions, keys in several of them, and none of the deployment's own for
-    /// data labelled PHI. The KMS keys in use must satisfy it already: move first, then demand. From then on every verb that
-    /// chooses KMS keys obeys it.
-    ///
-    /// # Errors
-    /// [`Error::Lifecycle`] if the tenant is not active; [`Error::Key`] with `phi_requires_cmk`, `region_not_allowed` or
-    /// `multi_region_required` if the KMS keys in use do not satisfy it, and in the state of the key; [`Error::Record`] if
-    /// the log does not take the event, which comes first.
-    pub async fn set_key_policy(&self, policy: &KeyPolicy, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let record = self.pass("key_policy", now).await?;
-        let _alone = self.room.changes.lock().await;
-        let changed = changed(&self.key_policy(now).await?, policy);
-        if changed.is_empty() {
-            return Ok(());
-        }
-        let event = catalogue::TenantPolicyChanged::new()
-            .version(i64::try_from(record.version()).unwrap_or(i64::MAX))
-            .changed(changed)
-            .by(actor.clone())
-            .subject(self.key_subject());
-        self.carry_out(event, now, async { Ok(self.room.keyring().set_policy(policy, now).await?) }).await
-    }
-
     /// Unwraps each key version through one region only, or through the one KMS key of that id: what a loss of all other
     /// regions would leave. Changes nothing.
     ///
@@ -170,6 +141,7 @@ impl Tenant {
         use qsec_crypto::kms::Kms as _;
 
         self.pass("kms_keyring", now).await?;
+        self.may_seal("kms_keyring", purpose, now).await?;
         let binding = self.key_binding(now).await?;
         let refusal = match binding.state {
             TenantKeyState::Disabled => Some(stopped(StoppedState::Disabled)),
@@ -292,11 +264,13 @@ impl Tenant {
 
     /// Why there is no key to work with, recorded. What the keyring observes by itself is recorded already, and a
     /// dependency that is away is no refusal.
-    fn no_key(&self, error: KeyError, surface: &str, purpose: &Purpose, now: SystemTime) -> Error {
+    pub(super) fn no_key(&self, error: KeyError, surface: &str, purpose: &Purpose, now: SystemTime) -> Error {
         let actor = Actor::anonymous();
         let event = if let KeyError::Stopped(Stopped { by: StoppedBy::Kms, .. }) = &error {
             catalogue::KmsDenied::new().operation(surface).by(actor)
-        } else if let KeyError::Stopped(_) | KeyError::PhiRequiresCmk { .. } = &error {
+        } else if let KeyError::PhiRequiresCmk { .. } = &error {
+            return self.refuse_phi(surface, error, now);
+        } else if let KeyError::Stopped(_) = &error {
             catalogue::TenantRequestRefused::new().surface(surface).state(error.code()).by(actor)
         } else if let KeyError::VersionNotFound { .. } = &error {
             catalogue::CiphertextRejected::new().purpose(purpose.as_str()).format("native").by(actor)
@@ -321,16 +295,6 @@ impl Facts {
             kms_key: binding.key_ids.first().map_or_else(String::new, |key| key.as_str().to_owned()),
         }
     }
-}
-
-/// What a policy says otherwise than the one before.
-fn changed(before: &KeyPolicy, after: &KeyPolicy) -> Vec<String> {
-    let demands = [
-        ("phi", before.is_phi() != after.is_phi()),
-        ("regions", before.regions() != after.regions()),
-        ("require_multi_region", before.is_multi_region_required() != after.is_multi_region_required()),
-    ];
-    demands.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// A provider as events name it.

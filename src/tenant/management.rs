@@ -2,13 +2,16 @@
 
 use std::time::SystemTime;
 
-use qsec_audit::{Actor, Draft, Event, Value, catalogue};
+use qsec_audit::catalogue::{self, Shape};
+use qsec_audit::{Actor, Draft, Event, Value};
 use qsec_authz::{Action, AttributeValue, Edit, ManageError, PolicyEvent, Register, Subject};
 use qsec_identity::Principal;
 
 use super::Tenant;
 use super::access::actor;
+use super::policy::digest;
 use crate::error::Error;
+use crate::lifecycle::TenantRecord;
 
 impl Tenant {
     /// Makes one change of the policy for a caller who is granted it, and answers the version that it made.
@@ -61,7 +64,9 @@ impl Tenant {
             Ok(plan) => plan,
             Err(error) => return Err(self.not_changed(error, edit, &subject, register.version(), now)),
         };
-        let event = event_of(plan.event(), actor(&subject));
+        let change = plan.event();
+        let event = event_of(change, [&register, plan.next()], &record, actor(&subject));
+        self.note(allowed(change, actor(&subject)), now)?;
         let commit = async { Ok(plan.commit(store).await?) };
         let register = self.carry_out(event, now, commit).await?;
         self.room.policy.replace(register.version(), register.snapshot());
@@ -86,20 +91,44 @@ impl Tenant {
     }
 }
 
-/// A change as the catalogue names it; what a newer catalogue may know of it goes with it.
-fn event_of(change: &PolicyEvent, actor: Actor) -> Event {
-    let members = change.data().iter().map(|(name, value)| {
-        let value = value_of(value);
-        // What changed is a list wherever the catalogue knows it.
-        let is_single = *name == "changed" && value.as_text().is_some();
-        (*name, if is_single { Value::List(vec![value]) } else { value })
-    });
-    let because = change.by().iter().map(|by| Value::Text(by.clone())).collect::<Vec<_>>();
-    Draft::with_data(change.name(), members.collect())
-        .data("because", because)
-        .data("policy", change.version().to_string())
+/// By which right a change is made, and which one it is.
+fn allowed(change: &PolicyEvent, actor: Actor) -> Event {
+    catalogue::DecisionAllowed::new()
+        .action(change.name())
+        .resource(change.subject())
+        .policy(change.previous().to_string())
+        .because(change.by())
         .by(actor)
         .subject(change.subject())
+}
+
+/// A change as the catalogue names it, with the members that it knows. Of a change that has no type of its own it is the
+/// policy in force that is recorded, from which digest to which.
+fn event_of(change: &PolicyEvent, [before, after]: [&Register; 2], record: &TenantRecord, actor: Actor) -> Event {
+    let subject = match (change.data().get("to"), change.data().get("member")) {
+        // What was acted upon is whoever has the role now, or has not; the space is among the members.
+        (Some(AttributeValue::Text(kind)), Some(AttributeValue::Text(id))) => format!("{kind}/{id}"),
+        _ => change.subject().to_owned(),
+    };
+    let Some(known) = catalogue::find(change.name()) else {
+        return catalogue::PolicyActivated::new()
+            .digest(digest(after.policy()))
+            .previous(digest(before.policy()))
+            .by(actor)
+            .subject(subject);
+    };
+    let members = change.data().iter().filter_map(|(name, value)| {
+        let field = known.fields().iter().find(|field| field.name() == *name)?;
+        let value = value_of(value);
+        let is_single = field.shape() == Shape::Texts && value.as_text().is_some();
+        Some((*name, if is_single { Value::List(vec![value]) } else { value }))
+    });
+    let event = Draft::with_data(change.name(), members.collect()).by(actor).subject(subject);
+    if known.name() != catalogue::TenantPolicyChanged::TYPE.name() {
+        return event;
+    }
+    let (state, version) = (record.state().as_str(), i64::try_from(record.version()).unwrap_or(i64::MAX));
+    event.data("from", state).data("to", state).data("version", version)
 }
 
 fn value_of(value: &AttributeValue) -> Value {

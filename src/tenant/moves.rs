@@ -47,17 +47,8 @@ impl Tenant {
         let kept = binding.key_ids.iter().filter(|key_id| !remove.contains(key_id));
         let added = add.iter().filter(|key_id| !binding.key_ids.contains(key_id));
         let events: Vec<Event> = kept.chain(added).map(|key_id| self.rewrapped(&binding, key_id, actor)).collect();
-        let recorder = &self.deployment.inner.recorder;
-        recorder.durable_all(events.clone(), now).await?;
-        match self.room.keyring().rewrap(add, remove, now).await {
-            Ok(rewrap) => Ok(rewrap),
-            Err(error) => {
-                let undone = events.into_iter().map(|event| event.failed(error.code())).collect();
-                // A log that fails meanwhile refuses the next change; this caller learns why theirs was not made.
-                let _ = recorder.durable_all(undone, now).await;
-                Err(error.into())
-            }
-        }
+        let rewrap = async { Ok(self.room.keyring().rewrap(add, remove, now).await?) };
+        self.deployment.carry_out_all(events, now, rewrap).await
     }
 
     /// Moves the tenant's keys to KMS keys of another provider, the first of them primary: each key version is wrapped

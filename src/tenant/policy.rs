@@ -112,6 +112,6 @@ impl Tenant {
 }
 
 /// Of the policy as JSON.
-fn digest(policy: &Policy) -> String {
+pub(super) fn digest(policy: &Policy) -> String {
     hex::sha256(policy.to_json().as_bytes())
 }

@@ -3,15 +3,19 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use qsec_audit::{Actor, Draft, Entry, ReadLogError, Value, catalogue};
+use qsec_audit::{Actor, Entry, ReadLogError, catalogue};
 use qsec_authz::visibility::Visibility;
 use qsec_authz::{Action, Allowed, Period, Policy, PolicyStore, Request, ResourceRef, Subject, Unused, Use, WhoMay};
 use qsec_identity::Principal;
 use qsec_store::{SettingRow, SettingStore, Store};
 
-use super::Tenant;
 use super::access::{actor, subject_id};
+use super::policies::policy_changed;
+use super::{Tenant, setting};
 use crate::error::Error;
+
+/// Whether what was allowed is recorded, as the store has it.
+const RECORD_USES: &str = "record-uses";
 
 /// Since when what was allowed is recorded, in microseconds of the Unix time, as the log writes it; 0 if it is not.
 #[derive(Debug, Default)]
@@ -20,7 +24,7 @@ pub(super) struct Uses(AtomicU64);
 impl Uses {
     /// What the store says; anything but a number is no.
     pub(super) async fn load(&self, store: &Store, tenant: &str) -> Result<(), Error> {
-        let row = SettingStore::get(store, &setting(tenant)).await?;
+        let row = SettingStore::get(store, &setting(tenant, RECORD_USES)).await?;
         let since = row.and_then(|row| String::from_utf8(row.body).ok()?.parse().ok());
         self.0.store(since.unwrap_or(0), Ordering::Release);
         Ok(())
@@ -30,10 +34,6 @@ impl Uses {
         let micros = self.0.load(Ordering::Acquire);
         if micros == 0 { None } else { UNIX_EPOCH.checked_add(Duration::from_micros(micros)) }
     }
-}
-
-fn setting(tenant: &str) -> String {
-    format!("record-uses/{tenant}")
 }
 
 impl Tenant {
@@ -75,24 +75,21 @@ impl Tenant {
     }
 
     /// Whether each decision that allows something is recorded, as `decision.allowed`: what [`Tenant::unused_grants`] is
-    /// made of. It is not, until this says so; the choice is stored.
+    /// made of. It is not, until this says so, unless it was a change of the policy; the choice is stored.
     ///
     /// # Errors
     /// [`Error::Lifecycle`] if the tenant is not active; [`Error::Record`] and [`Error::Store`] change nothing.
     pub async fn record_uses(&self, on: bool, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        self.pass("policy", now).await?;
+        let record = self.pass("policy", now).await?;
         let _alone = self.room.changes.lock().await;
         if self.room.uses.since().is_some() == on {
             return Ok(());
         }
-        let (store, name) = (&self.deployment.inner.store, setting(self.id()));
+        let (store, name) = (&self.deployment.inner.store, setting(self.id(), RECORD_USES));
         let since = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
         let since = if on { u64::try_from(since).unwrap_or(u64::MAX) } else { 0 };
-        let event = Draft::new("tenant.policy_changed")
-            .data("changed", vec![Value::from("record_uses")])
-            .data("record_uses", on)
-            .by(actor.clone())
-            .subject(format!("tenant/{}", self.id()));
+        let changed = if on { "record_uses_on" } else { "record_uses_off" };
+        let event = policy_changed(&record, &[changed]).by(actor.clone()).subject(format!("tenant/{}", self.id()));
         let effect = async {
             let stored = SettingStore::get(store, &name).await?.map_or(0, |row| row.generation);
             let row = SettingRow { name, generation: stored.saturating_add(1), body: since.to_string().into_bytes() };
@@ -174,8 +171,10 @@ impl Leaf {
     fn into_use(self) -> Option<Use> {
         let by = self.because()?.iter().filter_map(serde_json::Value::as_str);
         let user = subject_id(self.text("/actortype")?, self.text("/actorid").unwrap_or_default());
-        let action = self.text("/data/action").and_then(Action::parse).unwrap_or(Action::Update);
-        Some(Use::new(self.time("/time")?, user, action, self.text("/data/resource").unwrap_or_default(), by))
+        // A change of the policy is no action on one of its resources.
+        let action = self.text("/data/action").and_then(Action::parse);
+        let resource = action.and_then(|_| self.text("/data/resource")).unwrap_or_default();
+        Some(Use::new(self.time("/time")?, user, action.unwrap_or(Action::Update), resource, by))
     }
 
     /// How many uses of the period are not in the log, or not whole.

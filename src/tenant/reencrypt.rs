@@ -41,8 +41,8 @@ impl Tenant {
     /// The objects are read and written on the calling task: give it a thread of its own.
     ///
     /// # Errors
-    /// [`Error::Lifecycle`] if the tenant is not active, [`Error::Reencrypt`] if the key, the objects or the cursor cannot
-    /// be had, [`Error::Record`] if the log does not take the event, which comes first. Objects that do not open are no
+    /// [`Error::Lifecycle`] if the tenant is not active, [`Error::TenantPolicy`] if its policies let nothing be sealed,
+    /// [`Error::Reencrypt`] if the key, the objects or the cursor cannot be had, [`Error::Record`] if the log does not take the event, which comes first. Objects that do not open are no
     /// error: they are listed.
     pub async fn reencrypt(
         &self,
@@ -54,6 +54,7 @@ impl Tenant {
         now: SystemTime,
     ) -> Result<Reencrypted, Error> {
         self.pass("reencrypt", now).await?;
+        self.may_seal("reencrypt", purpose, now).await?;
         let keyring = self.room.keyring();
         let mut work = Reencryption::plan(keyring, purpose, cursor, now).await?;
         let Facts { version, provider, kms_key } = Facts::of(&self.key_binding(now).await?, purpose);

@@ -9,8 +9,8 @@ use qsec_authz::section::{ActiveTables, OpenError, Reader, Reducible, SectionAcc
 use qsec_authz::{Allowed, Obligation};
 use qsec_store::{SettingRow, SettingStore, Store};
 
-use super::Tenant;
 use super::access::{actor, seen};
+use super::{Tenant, setting};
 use crate::error::Error;
 
 /// The tables that are in force, and for which apps there must be some.
@@ -37,7 +37,7 @@ impl Sections {
 
     /// For which apps the store says that tables are in force: whatever stands there, unless it is nothing.
     pub(super) async fn load(&self, store: &Store) -> Result<(), Error> {
-        let prefix = setting(self.tables.tenant(), "");
+        let prefix = marker(self.tables.tenant(), "");
         let rows = SettingStore::list(store, &prefix).await?;
         let owed = rows.into_iter().filter_map(|row| {
             let app = row.name.strip_prefix(&prefix)?.to_owned();
@@ -60,7 +60,7 @@ impl Sections {
         let generation = self.owed(app).map_or(0, |owed| owed.generation).saturating_add(1);
         let in_force = version.is_some();
         let body = version.unwrap_or_default().into_bytes();
-        let row = SettingRow { name: setting(self.tables.tenant(), app), generation, body };
+        let row = SettingRow { name: marker(self.tables.tenant(), app), generation, body };
         SettingStore::write(store, &row).await?;
         let mut owed = self.owed.write().unwrap_or_else(PoisonError::into_inner);
         owed.insert(app.to_owned(), Owed { generation, in_force });
@@ -68,9 +68,8 @@ impl Sections {
     }
 }
 
-/// No tenant's id has a slash.
-fn setting(tenant: &str, app: &str) -> String {
-    format!("section-access/{tenant}/{app}")
+fn marker(tenant: &str, app: &str) -> String {
+    setting(tenant, &format!("section-access/{app}"))
 }
 
 impl Tenant {

@@ -151,6 +151,7 @@ impl Tenant {
         for key in principal.replay_keys() {
             let store = &self.deployment.inner.store;
             if !ReplayStore::insert(store, self.id(), key.key(), key.keep_until(), now).await? {
+                self.note_replay(ReplayKind::Jti, now)?;
                 return Ok(Err(Rejection::new(Reason::Replayed)));
             }
         }
@@ -216,9 +217,8 @@ impl Tenant {
     fn login_failed(&self, rejection: Rejection, provider: Option<&str>, now: SystemTime) -> Error {
         let event = catalogue::LoginFailed::new().method("jwt");
         let event = provider.into_iter().fold(event, catalogue::LoginFailed::idp).by(Actor::anonymous());
-        let replay = if rejection.reason() == Reason::Replayed { Some(ReplayKind::Jti) } else { None };
         let event = event.denied(rejection.reason().as_str());
-        match self.note(event, now).and_then(|()| self.note_replay(replay, now)) {
+        match self.note(event, now) {
             Ok(()) => Error::Token(rejection),
             Err(error) => error,
         }

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use qsec_audit::catalogue::{ReplayKind, TokenKind};
 use qsec_audit::{Actor, catalogue};
 use qsec_identity::{
-    Algorithm, Collection, IdentityStore, Issued, Issuer, KeySet, Presented, Principal, Purpose, Reason, Rejection,
-    Row, SigningKey, SigningKeyRing, TokenDraft, TokenPolicy, TokenType, Validator,
+    Algorithm, Binding, Collection, IdentityStore, Issued, Issuer, KeySet, Presented, Principal, Purpose, Reason,
+    Rejection, Row, SigningKey, SigningKeyRing, TokenDraft, TokenPolicy, TokenType, Validator,
 };
 
 use super::Tenant;
@@ -110,16 +110,14 @@ impl Tenant {
             event = event.kid(kid);
         }
         let event = event.by(Actor::anonymous()).denied(rejection.reason().as_str());
-        let replay = if rejection.reason() == Reason::Replayed { Some(ReplayKind::Dpop) } else { None };
-        match self.note(event, now).and_then(|()| self.note_replay(replay, now)) {
+        match self.note(event, now) {
             Ok(()) => Error::Token(rejection),
             Err(error) => error,
         }
     }
 
     /// Something that is good once came a second time: an alarm beside the refusal.
-    pub(super) fn note_replay(&self, kind: Option<ReplayKind>, now: SystemTime) -> Result<(), Error> {
-        let Some(kind) = kind else { return Ok(()) };
+    pub(super) fn note_replay(&self, kind: ReplayKind, now: SystemTime) -> Result<(), Error> {
         self.note(catalogue::ReplayDetected::new().kind(kind).by(Actor::anonymous()).denied("replayed"), now)
     }
 
@@ -147,7 +145,12 @@ impl Tenant {
         if let Some(reason) = self.objection(&record, &principal) {
             return Ok(Err(Rejection::new(reason)));
         }
-        Ok(validator.consume(principal, &self.deployment.inner.store, now).await)
+        let kind = good_once(&principal);
+        let consumed = validator.consume(principal, &self.deployment.inner.store, now).await;
+        if consumed.as_ref().is_err_and(|rejection| rejection.reason() == Reason::Replayed) {
+            self.note_replay(kind, now)?;
+        }
+        Ok(consumed)
     }
 
     /// Which of the two kinds a token says it is decides which keys and rules it is held against; a lie fails there.
@@ -185,6 +188,13 @@ impl Tenant {
         let pkcs8 = self.deployment.inner.token_keys.open(&name, wrapped)?;
         SigningKey::from_pkcs8(record.algorithm(), &pkcs8).map_err(|error| Error::internal(error.to_string()))
     }
+}
+
+/// What of a principal is used up: the proof of a bound token, else the token. Where both are, the token comes first, and a
+/// second one with the same proof does not get so far: a proof names its token (RFC 9449, section 4.3).
+fn good_once(principal: &Principal) -> ReplayKind {
+    let is_bound = matches!(principal.binding(), Binding::Dpop | Binding::DpopAndMtls);
+    if is_bound && principal.replay_keys().len() == 1 { ReplayKind::Dpop } else { ReplayKind::Jti }
 }
 
 fn ring(row: &Row) -> Result<SigningKeyRing, Error> {

@@ -1,7 +1,10 @@
 //! The family together, through the facade: what no room can show alone.
 
+mod catalogue;
 mod moves;
+mod policies;
 mod privileges;
+mod replays;
 mod strangers;
 
 use std::fs;

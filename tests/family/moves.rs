@@ -192,6 +192,10 @@ async fn a_tenant_whose_data_is_phi_stays_with_the_customers_kms() {
     acme.set_key_policy(&phi, &operator(), now()).await.unwrap();
     acme.set_key_policy(&phi, &operator(), now()).await.unwrap();
     assert!(acme.key_policy(now()).await.unwrap().is_phi());
+    // A customer's key is one half; the other is an agreement.
+    assert_eq!(acme.seal(b"x", &context(), now()).await.unwrap_err().code(), "phi_requires_cmk");
+    let agreed = acme.tenant_policy(now()).await.unwrap().agreement("BAA-2026-17").unwrap();
+    acme.set_tenant_policy(&agreed, &operator(), now()).await.unwrap();
     let sealed = sealed(&acme).await;
     assert_eq!(opens(&acme, &sealed).await.unwrap(), b"4,200 EUR");
     let back = acme.revert_keys(0, &operator(), now()).await.unwrap_err();
@@ -201,9 +205,10 @@ async fn a_tenant_whose_data_is_phi_stays_with_the_customers_kms() {
     acme.set_key_policy(&KeyPolicy::new(), &operator(), now()).await.unwrap();
     assert_eq!(acme.revert_keys(0, &operator(), now()).await.unwrap().state, MigrationState::Done);
     deployment.clone().close(now()).await.unwrap();
-    assert_eq!(recorded(&deployment, &["tenant.policy_changed", "\"phi\"", "\"outcome\":\"success\""]), 3);
+    assert_eq!(recorded(&deployment, &["tenant.policy_changed", "[\"phi\"]", "\"outcome\":\"success\""]), 3);
     assert_eq!(recorded(&deployment, &["tenant.policy_changed", "phi_requires_cmk"]), 1);
     assert_eq!(recorded(&deployment, &["key.provider_change_planned", "phi_requires_cmk"]), 1);
+    assert_eq!(recorded(&deployment, &["phi.refused", "phi_requires_cmk", "\"wanted\":\"seal\""]), 1);
     assert_eq!(recorded(&deployment, &["key.policy_changed"]), 0, "recorded once, under the catalogue's name");
 }
 

@@ -60,7 +60,7 @@ async fn every_change_of_the_policy_is_recorded_by_its_name_and_in_force() {
     let default = Edit::SetUserDefault { permissions: vec!["apps.image:export".into()] };
     let changes = [
         ("user.created", created("zoe")),
-        ("group.created", Edit::CreateGroup { name: "finance".into() }),
+        ("policy.activated", Edit::CreateGroup { name: "finance".into() }),
         ("group.member_added", member("finance")),
         ("role.created", role),
         ("role.assigned", assign("Exporter", "zoe")),
@@ -69,18 +69,23 @@ async fn every_change_of_the_policy_is_recorded_by_its_name_and_in_force() {
         ("rule.updated", Edit::DisableRule { name: "all".into() }),
         ("tenant.policy_changed", default),
         ("role.unassigned", Edit::UnassignRole { role: "Exporter".into(), from: Holder::user("zoe") }),
+        ("policy.activated", Edit::DisableUser { id: "ana".into() }),
+        ("policy.activated", Edit::EnableUser { id: "ana".into() }),
         ("user.deleted", Edit::DeleteUser { id: "ben".into() }),
     ];
     let mut version = 1;
     for (name, edit) in &changes {
-        assert_eq!(edit.name(), *name);
+        let before = recorded(&deployment, &[&format!(r#""type":"{name}""#)]);
+        let (action, by) = (format!(r#""action":"{}""#, edit.name()), format!(r#""policy":"{version}""#));
+        let decided = [r#""type":"decision.allowed""#, r#""actorid":"olivia""#, "role:TenantAdmin", &action, &by];
         version += 1;
         let made = acme.edit_policy(&olivia, edit, now()).await;
         assert_eq!(made.unwrap_or_else(|error| panic!("{name}: {error}")), version);
-        let version = format!(r#""policy":"{version}""#);
-        let words = [&format!(r#""type":"{name}""#), r#""actorid":"olivia""#, "role:TenantAdmin", &version];
-        assert_eq!(recorded(&deployment, &words), 1, "{name}");
+        assert_eq!(recorded(&deployment, &[&format!(r#""type":"{name}""#)]), before + 1, "{name}");
+        assert_eq!(recorded(&deployment, &decided), 1, "{name}: which change, and by which right");
     }
+    let given = [r#""type":"space.role_assigned""#, r#""subject":"user/zoe""#, r#""space":"sales""#, r#"["consumer"]"#];
+    assert_eq!(recorded(&deployment, &given), 1);
     let zoe = principal(&acme, "zoe").await;
     assert!(acme.decide(&zoe, Action::Read, app(), now()).is_ok());
     let refused = acme.edit_policy(&principal(&acme, "ana").await, &space, now()).await.unwrap_err();
@@ -211,5 +216,5 @@ async fn grants_that_the_log_does_not_need_are_unused() {
     drop((acme, ana, olivia));
     deployment.clone().close(later(70)).await.unwrap();
     assert_eq!(recorded(&deployment, &[r#""type":"decision.allowed""#, r#""because":["space:consumer@sales"]"#]), 1);
-    assert_eq!(recorded(&deployment, &["tenant.policy_changed", r#""record_uses":true"#]), 1);
+    assert_eq!(recorded(&deployment, &["tenant.policy_changed", "record_uses_on"]), 1);
 }

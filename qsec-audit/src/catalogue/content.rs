@@ -24,7 +24,7 @@ catalogue! {
     GatewayDisconnected = "gateway.disconnected" Block, severity 1, ocsf 4014:2, alias(), "data integration: outbound only, a fresh channel key at each connect",
         { gateway: text, channel: text, tls: text, cause: text } personal();
     GatewayRefused = "gateway.refused" Block, severity 2, ocsf 4014:1, alias(), "data integration: token-based gateways",
-        { gateway: text, check: text } personal();
+        { gateway: text, check: text, count: int, first: time, last: time } personal();
     FeatureEnabled = "feature.enabled" FailClosed, severity 1, ocsf 3004:8, alias(), "data integration: optional features are off until chosen",
         { feature: text } personal();
     FeatureDisabled = "feature.disabled" FailClosed, severity 1, ocsf 3004:9, alias(), "data integration: optional features are off until chosen",

@@ -44,7 +44,7 @@ catalogue! {
     KmsDenied = "kms.denied" Block, severity 2, ocsf 6003:2, alias(), "tenant encryption: key policy controls access",
         { version: int, provider: Provider, kms_key: text, operation: text } personal();
     CiphertextRejected = "ciphertext.rejected" Block, severity 2, ocsf 6005:10, alias(), "tenant encryption: authenticated encryption at rest",
-        { version: int, provider: Provider, kms_key: text, purpose: text, format: text } personal();
+        { version: int, provider: Provider, kms_key: text, purpose: text, format: text, count: int, first: time, last: time } personal();
     ReencryptionStarted = "reencryption.started" FailClosed, severity 1, ocsf 3004:3, alias(), "tenant encryption: complete re-encryption",
         { version: int, provider: Provider, kms_key: text, records: int, bytes: int, resumed: flag } personal();
     ReencryptionFinished = "reencryption.finished" Block, severity 1, ocsf 3004:3, alias(), "tenant encryption: complete re-encryption",

@@ -30,7 +30,7 @@ catalogue! {
     TenantPolicyChanged = "tenant.policy_changed" FailClosed, severity 1, ocsf 3004:3, alias(), "privacy and security: policies of a tenant",
         { from: text, to: text, version: int, changed: texts } personal();
     TenantRequestRefused = "tenant.request_refused" CountedDrop, severity 2, ocsf 6003:v, alias(), "privacy and security: blocks all logins and requests",
-        { from: text, to: text, version: int, surface: text, state: text } personal();
+        { from: text, to: text, version: int, surface: text, state: text, count: int, first: time, last: time } personal();
     TenantPurgePlanned = "tenant.purge_planned" FailClosed, severity 1, ocsf 3004:3, alias(), "privacy and security: removes all content and usage",
         { from: text, to: text, version: int, plan_digest: text, counts: counts } personal();
     TenantPurgeStarted = "tenant.purge_started" FailClosed, severity 3, ocsf 3004:4, alias(), "privacy and security: no way back",

@@ -6,17 +6,17 @@ catalogue! {
     LoginSucceeded = "login.succeeded" Block, severity 1, ocsf 3002:1, alias(), "privacy and security: audit of authentication",
         { idp: text, method: text, mfa: flag } personal("groups", "name");
     LoginFailed = "login.failed" Block, severity 2, ocsf 3002:1, alias(), "privacy and security: failed logins are tracked",
-        { idp: text, method: text, attempt: int } personal("claimed_subject");
+        { idp: text, method: text, attempt: int, count: int, first: time, last: time } personal("claimed_subject");
     SessionStarted = "session.started" Block, severity 1, ocsf 3002:1, alias("com.qlik.core.user-session.begun"), "privacy and security: user sessions",
         { idp: text, recovery: flag } personal();
     SessionEnded = "session.ended" Block, severity 1, ocsf 3002:2, alias("com.qlik.core.user-session.ended"), "privacy and security: user sessions",
         { cause: text, lasted_s: int } personal();
     SessionRejected = "session.rejected" Block, severity 2, ocsf 3002:99, alias(), "privacy and security: user sessions",
-        {  } personal();
+        { count: int, first: time, last: time } personal();
     TokenIssued = "token.issued" CountedDrop, severity 1, ocsf 3002:4, alias(), "tenant encryption: signed tokens inside the platform",
         { jti: text, audience: text, scopes: texts, kind: TokenKind, exp: time } personal();
     TokenRejected = "token.rejected" Block, severity 2, ocsf 3002:99, alias(), "privacy and security: JWT providers",
-        { jti: text, issuer: text, alg: text, kid: text, check: text } personal();
+        { jti: text, issuer: text, alg: text, kid: text, check: text, count: int, first: time, last: time } personal();
     TokenRevoked = "token.revoked" FailClosed, severity 1, ocsf 3004:4, alias(), "privacy and security: revocation",
         { jti: text } personal();
     ReplayDetected = "replay.detected" Block, severity 4, ocsf 2004:1, alias(), "hardening: assertion time limits",
@@ -26,7 +26,7 @@ catalogue! {
     OauthTokenRefreshed = "oauth.token.refreshed" Block, severity 1, ocsf 3002:5, alias(), "privacy and security: OAuth token events",
         { jti: text, family: text } personal();
     OauthTokenRefused = "oauth.token.refused" Block, severity 2, ocsf 3002:3, alias(), "privacy and security: OAuth token events",
-        { grant: text, scopes: texts } personal();
+        { grant: text, scopes: texts, count: int, first: time, last: time } personal();
     OauthTokenRevoked = "oauth.token.revoked" FailClosed, severity 1, ocsf 3004:4, alias("com.qlik.core.oauth-token.revoked"), "privacy and security: OAuth token events",
         { jti: text, family: text } personal();
     OauthRefreshTokenReused = "oauth.refresh_token.reused" FailClosed, severity 4, ocsf 2004:1, alias(), "privacy and security: OAuth token events",
@@ -70,7 +70,7 @@ catalogue! {
     OauthConsentWithdrawn = "oauth.consent.withdrawn" FailClosed, severity 1, ocsf 3003:2, alias(), "privacy and security: login consent",
         { scopes: texts } personal();
     OauthAuthorizationRefused = "oauth.authorization.refused" Block, severity 2, ocsf 3002:99, alias(), "privacy and security: OAuth clients",
-        { check: text } personal();
+        { check: text, count: int, first: time, last: time } personal();
     IdpRecoveryUsed = "idp.recovery_used" FailClosed, severity 3, ocsf 3002:1, alias(), "privacy and security: recovery by the service account owner",
         { idp: text } personal();
     IdpUnavailable = "idp.unavailable" Block, severity 3, ocsf 6008:1, alias(), "privacy and security: identity providers",
@@ -80,5 +80,5 @@ catalogue! {
     ApiKeyRevoked = "api_key.revoked" FailClosed, severity 1, ocsf 3004:4, alias("com.qlik.core.api-key.deleted"), "privacy and security: API keys of users are avoided",
         { expires: time, scopes: texts } personal();
     ApiKeyRejected = "api_key.rejected" Block, severity 2, ocsf 3002:99, alias("com.qlik.core.api-key.validation.failed"), "privacy and security: API keys of users are avoided",
-        { key: text } personal();
+        { key: text, count: int, first: time, last: time } personal();
 }

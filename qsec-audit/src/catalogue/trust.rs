@@ -18,13 +18,13 @@ catalogue! {
     TrustBundleChanged = "trust_bundle.changed" FailClosed, severity 1, ocsf 3004:3, alias(), "certificates: only this root is accepted",
         { roots: texts, previous: text } personal();
     PeerRejected = "peer.rejected" Block, severity 2, ocsf 4001:5, alias(), "certificates: nobody else can talk in the zone",
-        { serial: text, check: text, zone: text } personal("address");
+        { serial: text, check: text, zone: text, count: int, first: time, last: time } personal("address");
     NodeJoined = "node.joined" FailClosed, severity 1, ocsf 3004:6, alias(), "certificates: a server joins",
         { node: text, serial: text } personal();
     NodeRemoved = "node.removed" FailClosed, severity 1, ocsf 3004:7, alias(), "certificates: a server joins",
         { node: text, serial: text } personal();
     NodeJoinRefused = "node.join_refused" Block, severity 2, ocsf 3004:6, alias(), "certificates: the secret goes out of band",
-        { check: text } personal();
+        { check: text, count: int, first: time, last: time } personal();
     ServerCertificateInstalled = "server_certificate.installed" FailClosed, severity 1, ocsf 3004:1, alias(), "certificates: external certificate for clients",
         { serial: text, issuer: text, digest: text } personal();
     TlsPolicyChanged = "tls_policy.changed" FailClosed, severity 1, ocsf 3004:3, alias(), "hardening: protocols, ciphers, headers",

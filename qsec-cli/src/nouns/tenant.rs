@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use qsec::crypto::TenantKeyState;
+use qsec::tenant_policy::OUTSIDE_CUSTOMER_KEY;
 use qsec::{Deployment, NewTenant, TenantRecord, TenantState};
 use serde_json::{Value, json};
 
@@ -52,7 +53,7 @@ pub(crate) enum Tenant {
     /// Allow it again
     #[command(after_help = "Example:\n  qsec tenant unprotect acme")]
     Unprotect(Named),
-    /// Show or set what it demands of KMS keys: their regions, several of them, and none of ours for PHI
+    /// Show or set its policies: regions, health data and agreements, optional features, storage
     #[command(after_help = "Example:\n  qsec tenant policy acme --set demands.json")]
     Policy(PolicyOf),
 }
@@ -150,9 +151,16 @@ pub(crate) async fn run(verb: Tenant, session: &Session<'_>) -> Result<Exit, Fai
         session.output.answer(&answer, |_| table(["ID", "NAME", "STATE", "REGION"], shown.iter().map(Shown::row)))?;
         return Ok(Exit::Yes);
     }
+    let is_shown = matches!(verb, Tenant::Show(_));
     let outcome = one(&deployment, verb, now).await;
     let shown = home::close(deployment, outcome, now).await?;
-    session.output.answer(&json!({"tenant": shown.object()}), |_| shown.text())?;
+    let mut object = shown.object();
+    if let (true, Some(members)) = (is_shown, object.as_object_mut()) {
+        members.insert("outside_customer_key".to_owned(), json!(OUTSIDE_CUSTOMER_KEY));
+    }
+    let outside = || facts([("outside a customer's key", OUTSIDE_CUSTOMER_KEY.join(", "))]);
+    let text = |_: &Value| if is_shown { format!("{}\n{}", shown.text(), outside()) } else { shown.text() };
+    session.output.answer(&json!({"tenant": object}), text)?;
     Ok(Exit::Yes)
 }
 

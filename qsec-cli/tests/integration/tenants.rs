@@ -10,7 +10,7 @@ fn a_tenant_is_active_when_create_answers() {
     let shown = room.json(&["tenant", "show", "acme"]).is(0).answer();
     let tenant = &shown["tenant"];
     let members: Vec<&String> = tenant.as_object().unwrap().keys().collect();
-    assert_eq!(members, ["id", "name", "state", "version", "region", "issuer", "flags"]);
+    assert_eq!(members, ["id", "name", "state", "version", "region", "issuer", "flags", "outside_customer_key"]);
     assert_eq!((&tenant["name"], &tenant["state"]), (&json!("Acme Ltd"), &json!("active")));
     assert_eq!(tenant["issuer"], "https://qsec.example/acme");
     let flags = json!({"legal_hold": [], "deactivation_protected": false, "key_available": true, "export_gate": false});
@@ -122,15 +122,19 @@ fn a_change_can_be_bound_to_a_version() {
 }
 
 #[test]
-fn policy_of_keys_is_shown_set_and_recorded_and_phi_demands_a_customers_key() {
+fn policies_are_shown_set_and_recorded_and_phi_demands_a_customers_key() {
     let room = Room::with_acme();
-    let nothing = json!({"tenant": "acme", "phi": false, "require_multi_region": false, "regions": null});
+    let nothing = json!({
+        "tenant": "acme", "phi": false, "require_multi_region": false, "regions": null,
+        "agreements": [], "features": {}, "storage": null,
+    });
     assert_eq!(room.json(&["tenant", "policy", "acme"]).is(0).answer(), nothing);
     let set = ["tenant", "policy", "acme", "--set", "policy.json"];
     // Keys of the deployment's own KMS have no region; for PHI they will not do.
     room.write("policy.json", "{\"regions\":[\"eu-west-1\",\"eu-central-1\"],\"require_multi_region\":true}");
-    let regions = json!(["eu-central-1", "eu-west-1"]);
-    let demands = json!({"tenant": "acme", "phi": false, "require_multi_region": true, "regions": regions});
+    let mut demands = nothing;
+    demands["regions"] = json!(["eu-central-1", "eu-west-1"]);
+    demands["require_multi_region"] = json!(true);
     assert_eq!(room.json(&set).is(0).answer(), demands);
     room.write("policy.json", "{\"phi\":true}");
     room.json(&set).fails(1, "phi_requires_cmk");
@@ -144,4 +148,52 @@ fn policy_of_keys_is_shown_set_and_recorded_and_phi_demands_a_customers_key() {
     let changed = "\"changed\":[\"regions\",\"require_multi_region\"]";
     assert_eq!(log.text().matches(changed).count(), 1, "{}", log.text());
     assert_eq!(log.text().matches("phi_requires_cmk").count(), 1, "{}", log.text());
+}
+
+#[test]
+fn agreements_features_and_storage_are_set_by_a_file_and_lie_in_the_tenants_region() {
+    let room = Room::with_acme();
+    let region = room.json(&["tenant", "show", "acme"]).is(0).answer()["tenant"]["region"].as_str().unwrap().to_owned();
+    let policy = |region: &str| {
+        json!({
+            "phi": false, "require_multi_region": false, "regions": null, "agreements": ["BAA-2026-17"],
+            "features": {"generative_ai": {"endpoint": "https://ai.example", "region": region, "on": true}},
+            "storage": {
+                "kind": "customer", "target": "s3://acme-landing", "region": region,
+                "staging": {"target": "s3://acme-staging", "region": region},
+            },
+        })
+    };
+    let set = ["tenant", "policy", "acme", "--set", "policy.json"];
+    room.write("policy.json", policy("mars").to_string());
+    room.json(&set).fails(1, "region_not_allowed");
+    let mut wanted = policy(&region);
+    room.write("policy.json", wanted.to_string());
+    wanted["tenant"] = json!("acme");
+    assert_eq!(room.json(&set).is(0).answer(), wanted);
+    let shown = room.run(&["tenant", "policy", "acme"]).is(0);
+    for words in ["BAA-2026-17", "generative_ai, on: https://ai.example", "the customer's: s3://acme-landing"] {
+        assert!(shown.text().contains(words), "{}", shown.text());
+    }
+    let mut unstaged = policy(&region);
+    unstaged["storage"].as_object_mut().unwrap().remove("staging");
+    room.write("policy.json", unstaged.to_string());
+    room.json(&set).fails(1, "storage_not_configured");
+    let mut open = policy(&region);
+    open["features"]["generative_ai"]["endpoint"] = json!("https://me:secret@ai.example");
+    room.write("policy.json", open.to_string());
+    let refused = room.json(&set).fails(2, "usage");
+    assert!(!refused["message"].as_str().unwrap().contains("secret"), "{refused}");
+    let log = room.run(&["audit", "tail", "--tenant", "acme"]).is(0);
+    for (name, times) in [("feature.enabled", 1), ("storage.configured", 1), ("residency.refused", 1)] {
+        assert_eq!(log.text().matches(&format!("\"type\":\"{name}\"")).count(), times, "{name}");
+    }
+}
+
+#[test]
+fn show_says_where_a_customers_key_does_not_reach() {
+    let room = Room::with_acme();
+    let shown = room.json(&["tenant", "show", "acme"]).is(0).answer();
+    assert_eq!(shown["tenant"]["outside_customer_key"], json!(["data in motion", "devices", "gateways"]));
+    assert!(room.run(&["tenant", "show", "acme"]).is(0).text().contains("data in motion, devices, gateways"));
 }

@@ -143,15 +143,18 @@ async fn fill(store: &Store, tenant: &str) {
     KeyStore::write(store, &TenantId::new(tenant).unwrap(), &[key]).await.unwrap();
     let row = TenantRow { id: tenant.to_owned(), version: 1, state: "active".to_owned(), body: vec![] };
     store.create(&row).await.unwrap();
+    let row = SettingRow { name: format!("tenant/{tenant}/policy"), generation: 1, body: vec![] };
+    SettingStore::write(store, &row).await.unwrap();
 }
 
 async fn purged_tenant_leaves_no_record_and_its_neighbour_all(scratch: &Scratch) {
-    let everything = ["key", "identity", "replay", "policy", "policy_entry"].map(|table| (table.to_owned(), 1));
+    let everything =
+        ["key", "identity", "replay", "policy", "policy_entry", "setting"].map(|table| (table.to_owned(), 1));
     for tenant in ["acme", "acme2"] {
         fill(&scratch.store, tenant).await;
         assert_eq!(scratch.store.records_left(tenant).await.unwrap(), everything);
     }
-    assert_eq!(scratch.store.remove_records("acme").await.unwrap(), 3);
+    assert_eq!(scratch.store.remove_records("acme").await.unwrap(), 4);
     assert_eq!(scratch.store.remove_records("acme").await.unwrap(), 0);
     assert_eq!(scratch.store.records_left("acme").await.unwrap(), [("key".to_owned(), 1)]);
     KeyStore::erase(&scratch.store, &TenantId::new("acme").unwrap()).await.unwrap();
