@@ -10,7 +10,7 @@ use crate::kdf::Broken;
 use crate::kms::{Kms, KmsError, MAX_DELETION_DAYS, MIN_DELETION_DAYS};
 use crate::observer::{Event, Observer};
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
-use crate::store::BoxFuture;
+use crate::store::{BoxFuture, StoreError};
 use crate::tenant::{Purpose, TenantId};
 use crate::tenant_key::{KeyName, TenantKey};
 
@@ -18,6 +18,7 @@ mod binding;
 mod breaker;
 mod bulkhead;
 mod cache;
+mod capacity;
 mod description;
 mod drill;
 mod error;
@@ -44,6 +45,7 @@ pub(crate) use guard::{Asked, Guard, TOTAL, WrappedKey};
 pub use lifecycle::Rotation;
 pub use migration::Migration;
 use policy::INTERNAL;
+pub(crate) use policy::region;
 pub use policy::{KeyPolicy, KeyWarning};
 use providers::Providers;
 pub(crate) use record::KmsKey;
@@ -145,8 +147,8 @@ impl Keyring {
             tenant,
             own_kms: Arc::clone(&kms),
             providers: Arc::new(Providers::new(kms)),
+            cache: Cache::new(DEFAULT_BOUND, Duration::ZERO, records.capacity()),
             records,
-            cache: Arc::new(Cache::new(DEFAULT_BOUND, Duration::ZERO)),
             guard: Arc::new(Guard::new(None, Arc::new(()))),
             observer: Arc::new(()),
             failover_on_terminal: false,
@@ -189,7 +191,7 @@ impl Keyring {
         if bound > MAX_BOUND {
             return Err(KeyError::Usage { what: format!("the revocation bound is at most {} s", MAX_BOUND.as_secs()) });
         }
-        self.core.cache = Arc::new(Cache::new(bound, self.core.cache.grace()));
+        self.core.cache = Cache::new(bound, self.core.cache.grace(), self.core.records.capacity());
         self.flights = Flights::new(guard::TOTAL.min(bound));
         Ok(self)
     }
@@ -204,7 +206,7 @@ impl Keyring {
         if grace > HARD_LIFE {
             return Err(KeyError::Usage { what: format!("the grace is at most {} s", HARD_LIFE.as_secs()) });
         }
-        self.core.cache = Arc::new(Cache::new(self.core.cache.bound(), grace));
+        self.core.cache = Cache::new(self.core.cache.bound(), grace, self.core.records.capacity());
         Ok(self)
     }
 
@@ -226,7 +228,7 @@ impl Keyring {
     /// # Errors
     /// [`KeyError::Stopped`] by the state of the tenant's key or of the KMS key; [`KeyError::TenantNotFound`] and
     /// [`KeyError::VersionNotFound`] if there is no such key; [`KeyError::RecordForged`]; [`KeyError::Kms`] and
-    /// [`KeyError::Store`] if they fail.
+    /// [`KeyError::Store`] if they fail, the latter also if the tenant's keys do not stop changing meanwhile.
     pub async fn current(&self, purpose: &Purpose, now: SystemTime) -> Result<TenantKey, KeyError> {
         self.key(purpose, None, now).await
     }
@@ -287,7 +289,7 @@ impl Keyring {
     async fn find(&self, purpose: &Purpose, version: Option<u32>, now: SystemTime) -> Result<TenantKey, KeyError> {
         for _ in 0..MAX_LOADS {
             let epoch = self.core.cache.epoch();
-            let records = self.core.usable_records(now).await?;
+            let records = self.core.usable_records(purpose, version, now).await?;
             let version = match choose(&records, purpose, version) {
                 Ok(version) => version,
                 // Another node may have made it since.
@@ -316,7 +318,8 @@ impl Keyring {
                 None => return Err(KeyError::Internal { what: "a load ends without a panic" }),
             }
         }
-        Err(KeyError::Conflict { what: "the tenant's keys are being changed; try again".to_owned() })
+        // The tenant's keys are being changed all the time.
+        Err(StoreError::Conflict.into())
     }
 
     /// Begins to unwrap a key afresh, or drives on what was begun. Nobody waits for it. Answers whether it is done.
@@ -402,14 +405,19 @@ impl Core {
                 });
             }
             self.stop(&stopped);
-        } else if let KmsError::AccessDenied { .. } | KmsError::KeyNotFound { .. } = error {
+        } else if let Some(denied) = error.denied() {
             self.observer.observe(&self.event("key.denied").cause(error.code()));
-            self.forgotten(error.code());
+            self.stop(&denied);
         }
     }
 
-    /// The records, if the tenant's own state allows their use.
-    async fn usable_records(&self, now: SystemTime) -> Result<Arc<Snapshot>, KeyError> {
+    /// The records, if the tenant's own state allows the use of this version, or of the one that seals.
+    async fn usable_records(
+        &self,
+        purpose: &Purpose,
+        version: Option<u32>,
+        now: SystemTime,
+    ) -> Result<Arc<Snapshot>, KeyError> {
         let records = match self.cache.records(now) {
             Some(records) => records,
             None => self.load(now).await?,
@@ -423,10 +431,9 @@ impl Core {
                 self.reaches(&records)?;
                 Ok(records)
             }
-            Some(stopped) => {
-                self.stop(&stopped);
-                Err(stopped.into())
-            }
+            // Of several stops the one that cannot be undone is told: nobody need unlock what is gone.
+            Some(_) if is_destroyed(&records, purpose, version) => Err(version_destroyed().into()),
+            Some(stopped) => Err(stopped.into()),
         }
     }
 
@@ -440,27 +447,34 @@ impl Core {
     /// The records as they are in the store now. What was changed by another node takes effect here. No KMS is needed.
     async fn load(&self, now: SystemTime) -> Result<Arc<Snapshot>, KeyError> {
         let epoch = self.cache.epoch();
-        let records = match self.records.load(&self.tenant).await {
-            Ok(records) => records,
-            Err(error) => {
-                if let KeyError::RecordForged { .. } = error {
-                    self.observer.observe(&Event::new("key.record_forged").tenant(&self.tenant).cause(error.code()));
-                    self.forgotten(error.code());
-                }
-                return Err(error);
-            }
-        };
+        let records = self.read_records().await?;
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: self.tenant.clone() })?;
         // Whoever first sees that the wait is over destroys, so that a clock that goes back brings nothing to life.
         let records = if records.binding.is_due(now) { self.destroy_all(records).await? } else { records };
-        self.follow(&records);
-        self.tell_dropped();
         let records = Arc::new(records);
-        self.cache.keep_records(epoch, &records, now);
+        if let Some(stopped) = records.binding.stopped() {
+            let held = self.cache.stop_as_recorded(epoch, &records, &stopped, now);
+            self.evicted(held, stopped.code());
+        } else {
+            // Kept first: a load that lands in between is judged by what they say.
+            self.cache.keep_records(epoch, &records, now);
+            self.follow(&records);
+        }
+        self.tell_dropped();
         Ok(records)
     }
 
-    /// Stops the keys that are out as the records say.
+    /// The records as they are in the store, if there are any; an alarm if they were not written by this deployment.
+    async fn read_records(&self) -> Result<Option<Snapshot>, KeyError> {
+        let read = self.records.load(&self.tenant).await;
+        if let Err(error @ KeyError::RecordForged { .. }) = &read {
+            self.observer.observe(&self.event("key.record_forged").cause(error.code()));
+            self.forgotten(error.code());
+        }
+        read
+    }
+
+    /// Stops the keys of single versions that are out as the records say.
     fn follow(&self, records: &Snapshot) {
         for (place, version) in &records.versions {
             match version.state {
@@ -516,6 +530,11 @@ fn choose<'a>(records: &'a Snapshot, purpose: &Purpose, version: Option<u32>) ->
     let record = records.versions.get(&(purpose.clone(), version));
     let record = record.ok_or_else(|| KeyError::VersionNotFound { purpose: purpose.clone(), version })?;
     if record.state == VersionState::Destroyed { Err(version_destroyed().into()) } else { Ok(record) }
+}
+
+fn is_destroyed(records: &Snapshot, purpose: &Purpose, version: Option<u32>) -> bool {
+    let record = version.and_then(|version| records.versions.get(&(purpose.clone(), version)));
+    record.is_some_and(|record| record.state == VersionState::Destroyed)
 }
 
 fn version_destroyed() -> Stopped {

@@ -1,9 +1,10 @@
 //! What happens inside, told to whoever records it.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use crate::kms::KeyId;
+use crate::keyring::region;
+use crate::kms::{KeyId, KmsError};
 use crate::tenant::{Purpose, TenantId};
 
 /// Is told of what happens to keys, and of every refusal with its exact reason.
@@ -71,6 +72,14 @@ pub struct Event<'a> {
     pub bytes: Option<u64>,
     /// Whether it goes on where it was cut off.
     pub resumed: Option<bool>,
+    /// The region that was asked before, if the KMS key's name tells it.
+    pub from_region: Option<&'a str>,
+    /// The region that is asked from now on, if the KMS key's name tells it.
+    pub to_region: Option<&'a str>,
+    /// How long the KMS took, if the keyring's [`Timer`](crate::Timer) tells that.
+    pub took: Option<Duration>,
+    /// What the KMS itself called its error, if that is none that is known here.
+    pub unknown_error: Option<&'a str>,
 }
 
 impl<'a> Event<'a> {
@@ -89,6 +98,10 @@ impl<'a> Event<'a> {
             records: None,
             bytes: None,
             resumed: None,
+            from_region: None,
+            to_region: None,
+            took: None,
+            unknown_error: None,
         }
     }
 
@@ -122,6 +135,17 @@ impl<'a> Event<'a> {
         Self { deletion_date: Some(date), ..self }
     }
 
+    /// A call of a KMS and how it ended, by its error if it failed.
+    pub(crate) fn called(self, operation: &'static str, key_id: &'a KeyId, error: Option<&'a KmsError>) -> Self {
+        let outcome = error.map_or("ok", KmsError::code);
+        Self { unknown_error: error.and_then(KmsError::unknown), ..self.call(operation, key_id, outcome) }
+    }
+
+    /// From which KMS key to which it goes.
+    pub(crate) fn regions(self, from: Option<&'a KeyId>, to: Option<&'a KeyId>) -> Self {
+        Self { from_region: from.and_then(region), to_region: to.and_then(region), ..self }
+    }
+
     /// The members that are there, as names and text, for a recorder that does not know this kind of event.
     pub fn fields(&self) -> Vec<(&'static str, String)> {
         let fields = [
@@ -136,6 +160,10 @@ impl<'a> Event<'a> {
             ("records", self.records.map(|records| records.to_string())),
             ("bytes", self.bytes.map(|bytes| bytes.to_string())),
             ("resumed", self.resumed.map(|resumed| resumed.to_string())),
+            ("from_region", self.from_region.map(str::to_owned)),
+            ("to_region", self.to_region.map(str::to_owned)),
+            ("took_ms", self.took.map(|took| took.as_millis().to_string())),
+            ("unknown_error", self.unknown_error.map(str::to_owned)),
         ];
         fields.into_iter().filter_map(|(name, value)| value.map(|value| (name, value))).collect()
     }

@@ -5,10 +5,15 @@ use std::time::SystemTime;
 
 use crate::kms::KeyId;
 
-/// The states that stop a key, from the one that wins over all others downwards.
+/// The states that stop a key; each wins over those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum StoppedState {
+    /// The KMS denies us its use. Only a key that is out already says so: whoever asks the keyring is told the KMS's own
+    /// error.
+    Denied,
+    /// The KMS does not have it any more. Said as [`Self::Denied`] is.
+    NotFound,
     /// Locked until someone enables it.
     Disabled,
     /// Locked, and to be destroyed when the wait is over.
@@ -21,6 +26,8 @@ impl StoppedState {
     /// The state as records and answers write it.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Denied => "denied",
+            Self::NotFound => "not_found",
             Self::Disabled => "disabled",
             Self::PendingDeletion => "pending_deletion",
             Self::Destroyed => "destroyed",
@@ -30,6 +37,8 @@ impl StoppedState {
     /// The stable error code.
     pub fn code(self) -> &'static str {
         match self {
+            Self::Denied => "kms_access_denied",
+            Self::NotFound => "key_not_found",
             Self::Disabled => "key_disabled",
             Self::PendingDeletion => "key_pending_deletion",
             Self::Destroyed => "key_destroyed",
@@ -85,7 +94,8 @@ impl Stopped {
         Self { state, by, key_id: None, deletion_date: None }
     }
 
-    /// The stable error code: `key_disabled`, `key_pending_deletion` or `key_destroyed`.
+    /// The stable error code: `key_disabled`, `key_pending_deletion`, `key_destroyed`, `kms_access_denied` or
+    /// `key_not_found`.
     pub fn code(&self) -> &'static str {
         self.state.code()
     }
@@ -100,6 +110,8 @@ impl fmt::Display for Stopped {
         }
         let owner = if self.by == StoppedBy::Kms { "its owner" } else { "an administrator of the tenant" };
         match self.state {
+            StoppedState::Denied => write!(f, "is denied to us; {owner} can grant it again"),
+            StoppedState::NotFound => f.write_str("is not there any more"),
             StoppedState::Disabled => write!(f, "is disabled; {owner} can enable it"),
             StoppedState::PendingDeletion => write!(f, "is to be deleted; {owner} can cancel that"),
             StoppedState::Destroyed => f.write_str("is destroyed; nobody can undo that"),

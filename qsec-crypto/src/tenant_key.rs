@@ -26,8 +26,8 @@ use crate::xaes::{MAX_COMPACT_BYTES, XAES_NONCE_BYTES, XaesKey};
 /// [`RawKey`](crate::RawKey).
 ///
 /// Ask the keyring for it when there is something to seal or open; do not keep it. What is kept is stopped all the same
-/// as soon as this node learns that the tenant's key is disabled, pending deletion or destroyed: then every new call
-/// fails. A stream that runs goes on to its end, or for 15 minutes if it has a [`Clock`](crate::Clock).
+/// as soon as this node learns that the tenant's key is disabled, pending deletion or destroyed, or that its KMS denies it:
+/// then every new call fails. A stream that runs goes on to its end, or for 15 minutes if it has a [`Clock`](crate::Clock).
 ///
 /// ```
 /// use qsec_crypto::{Context, RawKey, SecretKey};

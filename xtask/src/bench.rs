@@ -5,7 +5,7 @@ mod measured;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -30,7 +30,24 @@ pub(crate) struct Options {
     /// Run nothing: judge what earlier runs left in the target folder.
     #[arg(long)]
     report_only: bool,
+    /// The same questions to other people's libraries too (`benches/peers`): their trees take a quarter of an hour to build.
+    #[arg(long)]
+    peers: bool,
 }
+
+/// A workspace with benches: what they must reach, where criterion leaves what they took, and where the table goes.
+struct Suite {
+    /// Below the root, and its target below ours.
+    folder: &'static str,
+    goals: &'static str,
+    table: &'static str,
+}
+
+/// The family beside the raw primitives.
+const FAMILY: Suite = Suite { folder: "", goals: "benches/goals.toml", table: "ratios.json" };
+
+/// The family beside its peers.
+const PEERS: Suite = Suite { folder: "benches/peers", goals: "benches/peers/goals.toml", table: "ratios-peers.json" };
 
 /// One goal beside what was measured, as `ratios.json` lists it.
 #[derive(Serialize, PartialEq, Debug)]
@@ -48,21 +65,23 @@ struct Line {
 
 /// Exit status 1 where a goal that was measured is missed.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<ExitCode> {
-    let goals = goals::read(&workspace.root.join("benches/goals.toml"))?;
+    let suite = if options.peers { PEERS } else { FAMILY };
+    let goals = goals::read(&workspace.root.join(suite.goals))?;
     let since = if options.report_only { SystemTime::UNIX_EPOCH } else { SystemTime::now() };
     if !options.report_only {
-        run_benches(workspace, options)?;
+        if options.peers { run_peers(workspace, options)? } else { run_benches(workspace, options)? }
     }
-    let measured = measured::collect(&workspace.target.join("criterion"), since)?;
+    let measured = measured::collect(&workspace.target.join(suite.folder).join("criterion"), since)?;
     let asked = |goal: &&Goal| options.filter.as_ref().is_none_or(|filter| goal.ours.contains(filter.as_str()));
     let lines: Vec<Line> = goals.iter().filter(asked).map(|goal| judge(goal, &measured)).collect();
 
     let folder = workspace.target.join("bench");
     fs::create_dir_all(&folder)?;
-    fs::write(folder.join("ratios.json"), serde_json::to_string_pretty(&lines)? + "\n")?;
+    let written = folder.join(suite.table);
+    fs::write(&written, serde_json::to_string_pretty(&lines)? + "\n")?;
     println!("\n{}", table(&lines));
     println!("{}", summary(&lines));
-    println!("written: {}", folder.join("ratios.json").display());
+    println!("written: {}", written.display());
     Ok(if lines.iter().any(|line| line.met == Some(false)) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -84,12 +103,27 @@ fn run_benches(workspace: &Workspace, options: &Options) -> Result<()> {
     for (_, target) in &targets {
         bench.args(["--bench", target]);
     }
+    measure(&mut bench, options)
+}
+
+/// With every feature: each peer is one.
+fn run_peers(workspace: &Workspace, options: &Options) -> Result<()> {
+    let mut bench = command::cargo(workspace);
+    bench
+        .current_dir(workspace.root.join(PEERS.folder))
+        .env("CARGO_TARGET_DIR", workspace.target.join(PEERS.folder))
+        .args(["bench", "--benches", "--all-features", "--locked"]);
+    measure(&mut bench, options)
+}
+
+/// The last arguments are criterion's.
+fn measure(bench: &mut Command, options: &Options) -> Result<()> {
     bench.args(["--", "--noplot"]);
     if options.quick {
         bench.arg("--quick");
     }
     bench.args(&options.filter);
-    command::run(&mut bench)
+    command::run(bench)
 }
 
 /// Package and name of each bench.

@@ -95,6 +95,10 @@ impl KmsMessageError {
 /// answers for it. At most one call is made for each key, whatever the message holds, and none before the message has
 /// shown the pairs that its reader demands. There is one call for each message: a [`TenantKey`](crate::TenantKey) is for
 /// many small ones.
+///
+/// It remembers nothing from one message to the next: there is no breaker, no second try and no limit on calls at once, and
+/// a call ends after the 5 s of [`AwsKms`]. Those are for the keys of a [`Keyring`](crate::Keyring), where one call serves
+/// many messages; here who has a message to seal or to open asks [`KmsMessageError::is_retryable`] and decides.
 pub struct KmsKeyring {
     kms: Arc<AwsKms>,
     keys: Vec<KeyId>,
@@ -247,9 +251,8 @@ impl KmsKeyring {
     }
 
     fn called(&self, name: &'static str, operation: &'static str, key: &KeyId, error: Option<&KmsError>) {
-        let outcome = error.map_or("ok", KmsError::code);
         let event = |name| {
-            let event = Event::new(name).call(operation, key, outcome);
+            let event = Event::new(name).called(operation, key, error);
             self.owner.as_ref().map_or(event, |(tenant, _)| event.tenant(tenant))
         };
         self.observer.observe(&event(name));

@@ -61,7 +61,7 @@ impl Keyring {
     /// [`KeyError::TenantNotFound`], [`KeyError::RecordForged`], and [`KeyError::Store`] if the store fails.
     pub async fn binding(&self, now: SystemTime) -> Result<KeyBinding, KeyError> {
         let tenant = &self.core.tenant;
-        let records = self.core.records.load(tenant).await?;
+        let records = self.core.read_records().await?;
         let records = records.ok_or_else(|| KeyError::TenantNotFound { tenant: tenant.clone() })?;
         let binding = &records.binding;
         Ok(KeyBinding {

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::keyring::cache::is_younger;
 use crate::keyring::record::KmsKey;
+use crate::kms::KeyId;
 
 /// How many calls in a row go unanswered before the breaker opens.
 const UNAVAILABLE_IN_A_ROW: u32 = 5;
@@ -35,13 +36,21 @@ struct Health {
     asked: Option<SystemTime>,
     unavailable: u32,
     open: Option<Open>,
-    failed_over: Option<SystemTime>,
+    failed_over: Option<FailedOver>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Open {
     since: SystemTime,
     period: Duration,
+}
+
+/// Another KMS key is asked in place of one.
+#[derive(Debug, Clone)]
+pub(super) struct FailedOver {
+    since: SystemTime,
+    /// The one that is, if there is one.
+    pub(super) to: Option<KeyId>,
 }
 
 /// A call that may be made.
@@ -64,7 +73,14 @@ impl Breakers {
         self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the key may be asked now.
+    /// Whether waiting for a place to ask the key is worth it now.
+    pub(super) fn check(&self, key: &KmsKey, now: SystemTime) -> Result<(), BreakerOpen> {
+        let keys = self.keys();
+        let open = keys.get(key).and_then(|health| health.open);
+        if open.is_some_and(|open| is_younger(open.since, now, open.period)) { Err(BreakerOpen) } else { Ok(()) }
+    }
+
+    /// Whether the key may be asked now, by a call that will ask it.
     pub(super) fn admit(&self, key: &KmsKey, now: SystemTime) -> Result<Admitted, BreakerOpen> {
         let mut keys = self.keys();
         let health = keys.entry(key.clone()).or_default();
@@ -117,23 +133,24 @@ impl Breakers {
         self.keys().get(key).and_then(|health| health.asked)
     }
 
-    /// Remembers that a replica is asked in place of this key. Answers whether that is new.
-    pub(super) fn fail_over(&self, key: &KmsKey, now: SystemTime) -> bool {
-        self.keys().entry(key.clone()).or_default().failed_over.replace(now).is_none()
+    /// Remembers that another key is asked in place of this one. Answers whether that is new.
+    pub(super) fn fail_over(&self, key: &KmsKey, to: Option<&KeyId>, now: SystemTime) -> bool {
+        let failed_over = FailedOver { since: now, to: to.cloned() };
+        self.keys().entry(key.clone()).or_default().failed_over.replace(failed_over).is_none()
     }
 
-    /// The key is itself again. Answers whether a replica was asked in its place before.
-    pub(super) fn fail_back(&self, key: &KmsKey) -> bool {
-        self.keys().get_mut(key).is_some_and(|health| health.failed_over.take().is_some())
+    /// The key is itself again. Answers what was asked in its place before, if something was.
+    pub(super) fn fail_back(&self, key: &KmsKey) -> Option<FailedOver> {
+        self.keys().get_mut(key).and_then(|health| health.failed_over.take())
     }
 
     /// Whether the replicas are asked before this key. When the time is over one caller is told no, to try it.
     pub(super) fn is_failed_over(&self, key: &KmsKey, now: SystemTime) -> bool {
         let mut keys = self.keys();
-        let Some(since) = keys.get_mut(key).and_then(|health| health.failed_over.as_mut()) else { return false };
-        let remembered = is_younger(*since, now, FAILOVER);
+        let Some(failed_over) = keys.get_mut(key).and_then(|health| health.failed_over.as_mut()) else { return false };
+        let remembered = is_younger(failed_over.since, now, FAILOVER);
         if !remembered {
-            *since = now;
+            failed_over.since = now;
         }
         remembered
     }
@@ -144,7 +161,6 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::kms::KeyId;
 
     fn key() -> KmsKey {
         KmsKey { provider: "aws".to_owned(), endpoint: None, key_id: KeyId::new("k").unwrap() }
@@ -209,11 +225,13 @@ mod tests {
     fn a_failed_over_key_is_tried_by_one_caller_after_30_seconds() {
         let breakers = Breakers::default();
         assert!(!breakers.is_failed_over(&key(), at(0)));
-        assert!(breakers.fail_over(&key(), at(0)) && !breakers.fail_over(&key(), at(0)));
+        let other = KeyId::new("other").unwrap();
+        assert!(breakers.fail_over(&key(), None, at(0)) && !breakers.fail_over(&key(), Some(&other), at(0)));
         assert!(breakers.is_failed_over(&key(), at(29)));
         assert!(!breakers.is_failed_over(&key(), at(30)), "the one that tries");
         assert!(breakers.is_failed_over(&key(), at(30)), "the others do not");
-        assert!(breakers.fail_back(&key()) && !breakers.fail_back(&key()));
+        assert_eq!(breakers.fail_back(&key()).and_then(|failed_over| failed_over.to), Some(other));
+        assert!(breakers.fail_back(&key()).is_none());
         assert!(!breakers.is_failed_over(&key(), at(31)));
     }
 }

@@ -19,6 +19,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use crate::keyring::capacity::{Capacity, Seat};
+use crate::keyring::record::VersionState;
 use crate::keyring::records::Snapshot;
 use crate::kms::KmsError;
 use crate::secret::random;
@@ -48,9 +50,6 @@ const LOCKED: Duration = Duration::from_secs(5);
 /// How long a KMS that is unavailable is not asked again.
 const DOWN: Duration = Duration::from_secs(1);
 
-/// Most key versions that are held; the one used longest ago makes room.
-const MAX_HELD: usize = 10_000;
-
 /// How long records are believed without reading them again, so that a change made on another node holds here within
 /// 5 s even if no notification comes.
 const RECORDS_AGE: Duration = Duration::from_secs(5);
@@ -74,8 +73,12 @@ pub(super) struct Cache {
     grace: Duration,
     /// How long an unconfirmed key is used while the KMS is unavailable: the bound and the grace, never the hard life.
     usable: Duration,
+    capacity: Arc<Capacity>,
     state: Mutex<State>,
 }
+
+/// When something was last used: by the greatest `now` of then, which caches can compare, and in uses of this cache.
+pub(super) type Used = (Option<SystemTime>, u64);
 
 #[derive(Debug, Default)]
 struct State {
@@ -99,13 +102,14 @@ pub(super) struct Dropped {
     pub(super) keys: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Entry {
     held: Option<Held>,
     /// What the KMS last answered in place of a key, and when.
     refused: Option<(Arc<KmsError>, SystemTime)>,
-    /// When it was last looked at, in uses.
-    used: u64,
+    /// When it was last looked at.
+    used: Used,
+    _seat: Seat,
 }
 
 #[derive(Debug)]
@@ -141,9 +145,11 @@ pub(super) enum Left {
 }
 
 impl Cache {
-    pub(super) fn new(bound: Duration, grace: Duration) -> Self {
+    pub(super) fn new(bound: Duration, grace: Duration, capacity: &Arc<Capacity>) -> Arc<Self> {
         let usable = if bound.is_zero() { bound } else { bound.saturating_add(grace).min(HARD_LIFE) };
-        Self { bound, grace, usable, state: Mutex::default() }
+        let cache = Arc::new(Self { bound, grace, usable, capacity: Arc::clone(capacity), state: Mutex::default() });
+        capacity.join(&cache);
+        cache
     }
 
     pub(super) fn bound(&self) -> Duration {
@@ -212,22 +218,23 @@ impl Cache {
     }
 
     /// Keeps a key that was unwrapped, confirmed as of a time. Answers whether it may be used: not if something stopped
-    /// meanwhile.
+    /// meanwhile, and not if the version was destroyed on another node since its load began.
     pub(super) fn keep_key(&self, epoch: Epoch, place: &Place, key: &TenantKey, confirmed: SystemTime) -> bool {
         let mut state = self.state();
         let confirmed = state.greatest_now.unwrap_or(confirmed).min(confirmed);
-        if state.epoch != epoch.0 {
+        if state.epoch != epoch.0 || state.recorded(place) == Some(VersionState::Destroyed) {
             return false;
         }
         if self.bound.is_zero() {
             return true;
         }
         let held = Held { key: key.clone(), confirmed, soft: jittered(SOFT_LIFE) };
-        let used = state.next_use();
+        let (used, seat) = (state.next_use(), Seat::take(&self.capacity));
         let version = state.entries.entry(place.0.clone()).or_default();
-        version.insert(place.1, Entry { held: Some(held), refused: None, used });
+        version.insert(place.1, Entry { held: Some(held), refused: None, used, _seat: seat });
         state.sweep_now_and_then();
-        state.make_room();
+        drop(state);
+        self.capacity.make_room();
         true
     }
 
@@ -239,7 +246,13 @@ impl Cache {
             return Left::Nothing { dropped: false };
         }
         let used = state.next_use();
-        let entry = state.entries.entry(place.0.clone()).or_default().entry(place.1).or_default();
+        let versions = state.entries.entry(place.0.clone()).or_default();
+        let entry = versions.entry(place.1).or_insert_with(|| Entry {
+            held: None,
+            refused: None,
+            used,
+            _seat: Seat::take(&self.capacity),
+        });
         entry.refused = Some((Arc::clone(error), now));
         entry.used = used;
         let left = match &entry.held {
@@ -248,24 +261,60 @@ impl Cache {
             }
             _ => Left::Nothing { dropped: entry.held.take().is_some() },
         };
-        state.make_room();
+        drop(state);
+        self.capacity.make_room();
         left
+    }
+
+    /// When what was used longest ago was used.
+    pub(super) fn oldest(&self) -> Option<Used> {
+        self.state().oldest().map(|(used, _)| used)
+    }
+
+    /// Drops what was used longest ago, to make room.
+    pub(super) fn drop_oldest(&self) {
+        let mut state = self.state();
+        let Some((_, (purpose, version))) = state.oldest() else { return };
+        let gone = state.entries.get_mut(&purpose).and_then(|versions| versions.remove(&version));
+        state.drop_in_passing("capacity", usize::from(gone.is_some_and(|entry| entry.held.is_some())));
     }
 
     /// The lock that a key at this place is given out with.
     pub(super) fn lock(&self, epoch: Epoch, place: &Place) -> Arc<Lock> {
         let mut state = self.state();
-        // A lock of an older epoch is never reachable by the next stop, and its key is discarded by `keep_key`.
-        if state.epoch == epoch.0 { Arc::clone(state.locks.entry(place.clone()).or_default()) } else { Arc::default() }
+        if state.epoch != epoch.0 {
+            // Never reachable by the next stop, and its key is discarded by `keep_key`.
+            return Arc::default();
+        }
+        let is_retired = state.recorded(place) == Some(VersionState::Retired);
+        let lock = state.locks.entry(place.clone()).or_default();
+        if is_retired {
+            lock.retire();
+        }
+        Arc::clone(lock)
     }
 
     /// Forgets everything, and stops every key that is out. Answers how many keys were held.
     pub(super) fn stop(&self, stopped: &Stopped) -> usize {
+        self.state().stop(stopped)
+    }
+
+    /// The same, for records that say so, which are kept: who asks for a key that is stopped costs no read each time.
+    pub(super) fn stop_as_recorded(
+        &self,
+        epoch: Epoch,
+        records: &Arc<Snapshot>,
+        stopped: &Stopped,
+        now: SystemTime,
+    ) -> usize {
         let mut state = self.state();
-        for lock in std::mem::take(&mut state.locks).into_values() {
-            lock.stop(stopped.clone());
+        let now = state.tick(now);
+        let is_current = state.epoch == epoch.0;
+        let held = state.stop(stopped);
+        if is_current {
+            state.records = Some((Arc::clone(records), now));
         }
-        state.clear()
+        held
     }
 
     /// Forgets one version, and stops its keys that are out.
@@ -345,6 +394,19 @@ impl State {
         greatest
     }
 
+    /// What the newest records that were read say of a version. Loads under way may have begun under older ones.
+    fn recorded(&self, place: &Place) -> Option<VersionState> {
+        let (records, _) = self.records.as_ref()?;
+        records.versions.get(place).map(|record| record.state)
+    }
+
+    fn stop(&mut self, stopped: &Stopped) -> usize {
+        for lock in std::mem::take(&mut self.locks).into_values() {
+            lock.stop(stopped.clone());
+        }
+        self.clear()
+    }
+
     fn clear(&mut self) -> usize {
         let held = self.entries.values().flat_map(BTreeMap::values).filter(|entry| entry.held.is_some()).count();
         self.epoch = self.epoch.wrapping_add(1);
@@ -379,9 +441,9 @@ impl State {
         }
     }
 
-    fn next_use(&mut self) -> u64 {
+    fn next_use(&mut self) -> Used {
         self.uses = self.uses.wrapping_add(1);
-        self.uses
+        (self.greatest_now, self.uses)
     }
 
     fn sweep_now_and_then(&mut self) {
@@ -412,18 +474,10 @@ impl State {
         }
     }
 
-    /// Drops what was used longest ago until no more is held than may be.
-    fn make_room(&mut self) {
-        let held: usize = self.entries.values().map(BTreeMap::len).sum();
-        for _ in MAX_HELD..held {
-            let places = self.entries.iter().flat_map(|(purpose, versions)| versions.iter().map(move |v| (purpose, v)));
-            let oldest = places.min_by_key(|(_, (_, entry))| entry.used);
-            let Some((purpose, version)) = oldest.map(|(purpose, (version, _))| (purpose.clone(), *version)) else {
-                break;
-            };
-            let gone = self.entries.get_mut(&purpose).and_then(|versions| versions.remove(&version));
-            self.drop_in_passing("capacity", usize::from(gone.is_some_and(|entry| entry.held.is_some())));
-        }
+    fn oldest(&self) -> Option<(Used, Place)> {
+        let places = self.entries.iter().flat_map(|(purpose, versions)| versions.iter().map(move |v| (purpose, v)));
+        let oldest = places.min_by_key(|(_, (_, entry))| entry.used);
+        oldest.map(|(purpose, (version, entry))| (entry.used, (purpose.clone(), *version)))
     }
 }
 
@@ -444,6 +498,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+    use crate::keyring::capacity::MAX_HELD;
     use crate::secret::SecretKey;
     use crate::tenant::TenantId;
     use crate::tenant_key::KeyName;
@@ -462,8 +517,8 @@ mod tests {
     }
 
     /// A cache that holds these versions since second 0.
-    fn holding(versions: usize) -> Cache {
-        let (cache, key) = (Cache::new(DEFAULT_BOUND, Duration::ZERO), key());
+    fn holding(versions: usize) -> Arc<Cache> {
+        let (cache, key) = (Cache::new(DEFAULT_BOUND, Duration::ZERO, &Arc::default()), key());
         cache.look(&place(0), at(0));
         for version in 1..=versions {
             assert!(cache.keep_key(cache.epoch(), &place(version), &key, at(0)));
@@ -486,6 +541,27 @@ mod tests {
         assert_eq!(cache.take_dropped(), [Dropped { cause: "capacity", keys: 1 }; 2]);
         let held = [1, 2, 3, 4, MAX_HELD, MAX_HELD + 2].map(|version| is_held(&cache, version, 1));
         assert_eq!(held, [true, false, false, true, true, true]);
+    }
+
+    #[test]
+    fn the_room_is_of_the_node_and_the_key_used_longest_ago_goes_whosever_it_is() {
+        let capacity = Arc::default();
+        let [one, other] = [0; 2].map(|_| Cache::new(DEFAULT_BOUND, Duration::ZERO, &capacity));
+        let keep = |cache: &Cache, version, second| {
+            cache.look(&place(0), at(second));
+            assert!(cache.keep_key(cache.epoch(), &place(version), &key(), at(second)));
+        };
+        keep(&one, 1, 0);
+        (2..=MAX_HELD).for_each(|version| keep(&other, version, 1));
+        assert!(is_held(&one, 1, 2), "there is room for all, and it is used again");
+        keep(&one, MAX_HELD + 1, 3);
+        assert_eq!(one.take_dropped(), []);
+        assert_eq!(other.take_dropped(), [Dropped { cause: "capacity", keys: 1 }]);
+        assert!(is_held(&one, 1, 3) && !is_held(&other, 2, 3) && is_held(&other, 3, 3));
+        // What is dropped by any way makes room.
+        drop(other);
+        (2..=MAX_HELD).for_each(|version| keep(&one, version, 4));
+        assert_eq!(one.take_dropped(), [Dropped { cause: "capacity", keys: 1 }]);
     }
 
     #[test]

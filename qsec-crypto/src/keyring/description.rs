@@ -8,7 +8,7 @@ use crate::keyring::record::{Binding, TenantKeyState, VersionRecord, VersionStat
 use crate::keyring::records::Snapshot;
 use crate::keyring::{KeyError, Keyring};
 use crate::kms::{KeyId, KmsKeyState};
-use crate::stopped::{StoppedBy, StoppedState};
+use crate::stopped::StoppedBy;
 use crate::tenant::{Purpose, TenantId};
 
 /// A tenant's keys: their binding, the states that decide, and every version. Made by [`Keyring::describe`].
@@ -112,18 +112,12 @@ impl Keyring {
 
 fn describe(records: &Snapshot, kms: Vec<KmsKeyAnswer>, warnings: Vec<KeyWarning>) -> KeyringDescription {
     let binding = &records.binding;
-    let by_kms = kms.iter().filter_map(|answer| state_of(answer.state)).max();
-    let by_tenant = binding.state.stopped();
-    let by = [(by_tenant, StoppedBy::Tenant), (by_kms, StoppedBy::Kms)];
+    let by_kms = kms.iter().map(|answer| state_of(answer.state)).max().unwrap_or(TenantKeyState::Active);
+    let by = [(binding.state, StoppedBy::Tenant), (by_kms, StoppedBy::Kms)];
     KeyringDescription {
         tenant: binding.tenant.clone(),
-        state: match by_tenant.max(by_kms) {
-            None => TenantKeyState::Active,
-            Some(StoppedState::Disabled) => TenantKeyState::Disabled,
-            Some(StoppedState::PendingDeletion) => TenantKeyState::PendingDeletion,
-            Some(StoppedState::Destroyed) => TenantKeyState::Destroyed,
-        },
-        by: by.into_iter().filter_map(|(state, by)| state.map(|_| by)).collect(),
+        state: binding.state.max(by_kms),
+        by: by.into_iter().filter_map(|(state, by)| state.stopped().map(|_| by)).collect(),
         provider: binding.provider.clone(),
         key_ids: binding.key_ids.clone(),
         endpoint: binding.endpoint.clone(),
@@ -166,13 +160,13 @@ fn wrapping(wrapping: &Wrapping) -> WrappingDescription {
     }
 }
 
-/// The stop that a KMS key's state is. A key that waits for its material counts as disabled; one that is unavailable may
-/// come back by itself, and is no state.
-fn state_of(state: Result<KmsKeyState, &'static str>) -> Option<StoppedState> {
-    match state.ok()? {
-        KmsKeyState::Enabled | KmsKeyState::Unavailable => None,
-        KmsKeyState::Disabled | KmsKeyState::PendingImport => Some(StoppedState::Disabled),
-        KmsKeyState::PendingDeletion => Some(StoppedState::PendingDeletion),
-        KmsKeyState::Destroyed => Some(StoppedState::Destroyed),
+/// What a KMS key's state makes of the tenant's key. One that waits for its material counts as disabled; one that is
+/// unavailable may come back by itself, and is no state.
+fn state_of(state: Result<KmsKeyState, &'static str>) -> TenantKeyState {
+    match state {
+        Ok(KmsKeyState::Enabled | KmsKeyState::Unavailable) | Err(_) => TenantKeyState::Active,
+        Ok(KmsKeyState::Disabled | KmsKeyState::PendingImport) => TenantKeyState::Disabled,
+        Ok(KmsKeyState::PendingDeletion) => TenantKeyState::PendingDeletion,
+        Ok(KmsKeyState::Destroyed) => TenantKeyState::Destroyed,
     }
 }

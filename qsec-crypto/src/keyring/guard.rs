@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use subtle::ConstantTimeEq;
 
 use crate::kdf;
-use crate::keyring::breaker::{BreakerOpen, Breakers, Change};
-use crate::keyring::bulkhead::Bulkhead;
+use crate::keyring::breaker::{Admitted, BreakerOpen, Breakers, Change};
+use crate::keyring::bulkhead::{Bulkhead, Place};
 use crate::keyring::record::KmsKey;
 use crate::keyring::timer::{Timer, within};
 use crate::kms::{Kms, KmsError, KmsKeyDescription, MAX_BLOB_BYTES, UnknownAnswer, Unwrapped, WrappingContext};
@@ -85,12 +85,13 @@ impl Guard {
         now: SystemTime,
     ) -> Result<Vec<u8>, KmsError> {
         let Asked { kms, key, .. } = asked;
-        let wrapped = self.call(asked, context.tenant(), now, kms.wrap(&key.key_id, secret, context, now)).await;
+        let wrap = kms.wrap(&key.key_id, secret, context, now);
+        let (wrapped, took) = self.call(asked, context.tenant(), now, wrap).await;
         let wrapped = wrapped.and_then(|wrapped| {
             let right = *wrapped.key_id() == key.key_id && (1..=MAX_BLOB_BYTES).contains(&wrapped.blob().len());
             if right { Ok(wrapped.into_blob()) } else { Err(KmsError::WrongKey { key_id: key.key_id.clone() }) }
         });
-        self.called("key.wrapped", "wrap", key, context, wrapped.as_ref().err());
+        self.called("key.wrapped", "wrap", key, context, wrapped.as_ref().err(), took);
         wrapped
     }
 
@@ -102,11 +103,12 @@ impl Guard {
         now: SystemTime,
     ) -> Result<SecretKey, KmsError> {
         let (Asked { kms, key, .. }, WrappedKey { blob, context, .. }) = (asked, wrapped);
-        let unwrapped = self.call(asked, context.tenant(), now, kms.unwrap(&key.key_id, blob, context, now)).await;
+        let unwrap = kms.unwrap(&key.key_id, blob, context, now);
+        let (unwrapped, took) = self.call(asked, context.tenant(), now, unwrap).await;
         let secret = unwrapped.and_then(|unwrapped| {
             verify(&unwrapped, key, wrapped).ok_or_else(|| KmsError::WrongKey { key_id: key.key_id.clone() })
         });
-        self.called("key.unwrapped", "unwrap", key, context, secret.as_ref().err());
+        self.called("key.unwrapped", "unwrap", key, context, secret.as_ref().err(), took);
         secret
     }
 
@@ -118,24 +120,30 @@ impl Guard {
         now: SystemTime,
     ) -> Result<KmsKeyDescription, KmsError> {
         let Asked { kms, key, .. } = asked;
-        let described = self.call(asked, tenant, now, kms.describe(&key.key_id, now)).await?;
+        let described = self.call(asked, tenant, now, kms.describe(&key.key_id, now)).await.0?;
         let right = *described.key_id() == key.key_id;
         if right { Ok(described) } else { Err(KmsError::WrongKey { key_id: key.key_id.clone() }) }
     }
 
-    /// One call: only if the breaker lets it pass and the tenant has a place for it, and for as long as one may take.
+    /// One call: only if the breaker lets it pass and the tenant has a place for it, and for as long as one may take. Also
+    /// answers how long it took.
     async fn call<T>(
         &self,
         asked: Asked<'_>,
         tenant: &TenantId,
         now: SystemTime,
         call: BoxFuture<'_, Result<T, KmsError>>,
-    ) -> Result<T, KmsError> {
+    ) -> (Result<T, KmsError>, Option<Duration>) {
         let key = asked.key;
-        let admitted = self.breakers.admit(key, now).map_err(|open| KmsError::Unavailable(open.into()))?;
-        let place = self.bulkhead.enter(self.timer.as_ref()).await?;
+        let (admitted, place) = match self.enter(key, now).await {
+            Ok(entered) => entered,
+            Err(error) => return (Err(error), None),
+        };
         asked.calls.fetch_add(1, Ordering::Relaxed);
+        let elapsed = || self.timer.as_ref().and_then(|timer| timer.elapsed());
+        let began = elapsed();
         let answer = within(self.timer.as_ref(), CALL, call).await.unwrap_or_else(|| Err(timed_out(CALL)));
+        let took = began.and_then(|began| elapsed()?.checked_sub(began));
         drop(place);
         let change = match &answer {
             Err(error) if error.is_retryable() => self.breakers.unavailable(key, &admitted, now),
@@ -147,7 +155,16 @@ impl Guard {
             Change::Opened => self.observer.observe(&event("key.breaker_opened").cause("kms_unavailable")),
             Change::Closed => self.observer.observe(&event("key.breaker_closed")),
         }
-        answer
+        (answer, took)
+    }
+
+    /// Waits for a place for a call that the breaker lets pass.
+    async fn enter(&self, key: &KmsKey, now: SystemTime) -> Result<(Admitted, Place<'_>), KmsError> {
+        let refused = |open: BreakerOpen| KmsError::Unavailable(open.into());
+        self.breakers.check(key, now).map_err(refused)?;
+        let place = self.bulkhead.enter(self.timer.as_ref()).await?;
+        // Only now: who found no place has neither tried an open breaker nor asked the key.
+        Ok((self.breakers.admit(key, now).map_err(refused)?, place))
     }
 
     /// Tries an operation again after errors that may pass: thrice in all, with pauses of random length, and not beyond
@@ -177,12 +194,15 @@ impl Guard {
         key: &KmsKey,
         context: &WrappingContext,
         error: Option<&KmsError>,
+        took: Option<Duration>,
     ) {
-        let outcome = error.map_or("ok", KmsError::code);
-        let event = |name| Event::new(name).tenant(context.tenant()).version(context.purpose(), context.version());
-        self.observer.observe(&event(name).call(operation, &key.key_id, outcome));
+        let event = |name| {
+            let event = Event::new(name).tenant(context.tenant()).version(context.purpose(), context.version());
+            event.called(operation, &key.key_id, error)
+        };
+        self.observer.observe(&Event { took, ..event(name) });
         if let Some(KmsError::WrongKey { .. }) = error {
-            self.observer.observe(&event("key.wrong_key_returned").call(operation, &key.key_id, outcome));
+            self.observer.observe(&event("key.wrong_key_returned"));
         }
     }
 }
@@ -218,4 +238,38 @@ fn jittered(pause: Duration) -> Duration {
 
 fn timed_out(limit: Duration) -> KmsError {
     KmsError::Unavailable(Box::new(TimedOut { limit }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::task::{Context, Poll, Waker};
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::kms::{Fault, FaultyKms, KeyId, LocalKms, RootKey};
+    use crate::memory::MemoryStore;
+
+    #[test]
+    fn a_key_for_which_there_was_no_place_was_not_asked() {
+        let kms = LocalKms::open(RootKey::from_bytes(&[7; 32]), MemoryStore::new()).unwrap();
+        let (kms, guard) = (FaultyKms::over(kms), Guard::new(None, Arc::new(())));
+        kms.fail(None, Fault::Hang);
+        let (tenant, calls) = (TenantId::new("acme").unwrap(), AtomicU64::new(0));
+        let key = |number: u32| KmsKey {
+            provider: "internal".to_owned(),
+            endpoint: None,
+            key_id: KeyId::new(format!("k{number}")).unwrap(),
+        };
+        let keys: Vec<KmsKey> = (0..81).map(key).collect();
+        let asked = |key| Asked { kms: &kms, key, calls: &calls };
+        let mut all: Vec<_> =
+            keys.iter().map(|key| Box::pin(guard.describe(asked(key), &tenant, UNIX_EPOCH))).collect();
+        let mut task = Context::from_waker(Waker::noop());
+        let first: Vec<_> = all.iter_mut().map(|call| call.as_mut().poll(&mut task)).collect();
+        assert!(first[..80].iter().all(Poll::is_pending), "16 are asked, 64 wait");
+        assert!(matches!(first[80], Poll::Ready(Err(KmsError::Busy { .. }))));
+        let was_asked = [0, 15, 16, 79, 80].map(|number: usize| guard.breakers().asked(&keys[number]).is_some());
+        assert_eq!((was_asked, calls.load(Ordering::Relaxed)), ([true, true, false, false, false], 16));
+    }
 }

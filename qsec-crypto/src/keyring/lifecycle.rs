@@ -12,7 +12,7 @@ use crate::keyring::wrapping::Missing;
 use crate::keyring::{Core, KeyError, Keyring, check_deletion_days, version_destroyed};
 use crate::kms::{KeyId, deletion_date};
 use crate::stopped::{Stopped, StoppedBy, StoppedState};
-use crate::tenant::Purpose;
+use crate::tenant::{Purpose, TenantId};
 
 /// Most purposes of a tenant: a handful is used, and each is one row to read.
 const MAX_PURPOSES: usize = 64;
@@ -53,7 +53,7 @@ impl Keyring {
     ) -> Result<(), KeyError> {
         distinct(key_ids, MAX_WRAPPINGS, "KMS keys")?;
         distinct(purposes, MAX_PURPOSES, "purposes")?;
-        if self.core.records.load(&self.core.tenant).await?.is_some() {
+        if self.core.read_records().await?.is_some() {
             return Err(KeyError::Conflict { what: format!("tenant `{}` has keys already", self.core.tenant) });
         }
         let (provider, endpoint) =
@@ -126,6 +126,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyError::Stopped`] if they are to be deleted or destroyed; [`KeyError::Store`] if the store fails.
+    #[doc(alias = "suspend")]
     pub async fn disable(&self, now: SystemTime) -> Result<(), KeyError> {
         let Snapshot { mut binding, .. } = self.core.not_on_their_way_out(now).await?;
         if binding.state != TenantKeyState::Disabled {
@@ -252,6 +253,15 @@ impl Core {
             Some(stopped) if stopped.state > StoppedState::Disabled => Err(stopped.into()),
             _ => Ok(Snapshot::clone(&records)),
         }
+    }
+
+    /// A plan says what was looked at, and was recorded as the plan for one tenant. What is alike in another tenant's
+    /// records is not what it is about.
+    pub(super) fn is_planned_here(&self, tenant: &TenantId) -> Result<(), KeyError> {
+        if *tenant == self.tenant {
+            return Ok(());
+        }
+        Err(KeyError::Usage { what: format!("the plan is for tenant `{tenant}`, not for `{}`", self.tenant) })
     }
 
     pub(super) async fn write_binding(&self, binding: &mut Binding) -> Result<(), KeyError> {

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use crate::keyring::cache::is_younger;
+use crate::keyring::guard::Asked;
 use crate::keyring::lifecycle::{distinct, next};
 use crate::keyring::policy::{self, INTERNAL};
 use crate::keyring::record::{
@@ -161,17 +162,20 @@ impl Keyring {
         let policy = records.binding.policy();
         self.core.may_be_at(&policy, &target.provider)?;
         let planned = plan(&records.binding, target, keep_old_days)?;
-        self.core.providers.add(to);
         let Some(mut migration) = planned else {
+            self.core.providers.add(to);
             return Ok(Migration::of(&records).unwrap_or_else(|| nothing_to_do(&records)));
         };
         let core = self.core.counting();
         for key in migration.other.iter() {
-            let described = core.describe_key(&key, now).await?;
+            let asked = Asked { kms: to.as_ref(), key: &key, calls: &core.calls };
+            let described = core.guard.describe(asked, &core.tenant, now).await?;
             is_usable(&described)?;
             policy::judge(&policy, &key, Some(&described))?;
         }
         migration.kms_calls = core.calls();
+        // Not before its keys were found usable: it may stand in the place of the KMS that is in use.
+        self.core.providers.add(to);
         migration.kms_calls_at_most = calls_at_most(&records, &migration.other);
         records.binding.migration = Some(migration);
         self.core.write_step(&mut records, Vec::new()).await?;
@@ -531,6 +535,11 @@ pub(super) fn tidied(records: &Snapshot) -> Result<(Vec<VersionRecord>, u64), Ke
         });
         if tidy.wrappings == record.wrappings {
             continue;
+        }
+        // Every verb has wrapped a version under the KMS keys in use before it comes here. If one has not, what it sealed
+        // would be lost for good.
+        if tidy.wrappings.is_empty() {
+            return Err(KeyError::Internal { what: "a version is under a KMS key in use before its old wrappings go" });
         }
         let gone = record.wrappings.len().saturating_sub(tidy.wrappings.len());
         removed = removed.saturating_add(u64::try_from(gone).unwrap_or(u64::MAX));

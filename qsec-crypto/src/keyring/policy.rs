@@ -226,7 +226,7 @@ pub(super) fn is_single_region(key_id: &KeyId, described: Option<&KmsKeyDescript
 }
 
 /// The region of a KMS key, if its name says it.
-pub(super) fn region(key_id: &KeyId) -> Option<&str> {
+pub(crate) fn region(key_id: &KeyId) -> Option<&str> {
     Arn::parse(key_id).map(|arn| arn.region)
 }
 

@@ -8,11 +8,12 @@ use ring::hmac;
 use serde::de::DeserializeOwned;
 
 use crate::context::push_prefixed;
+use crate::keyring::capacity::Capacity;
 use crate::keyring::error::KeyError;
 use crate::keyring::record::{Binding, VersionRecord};
 use crate::memory::MemoryStore;
 use crate::secret::{RandomError, SecretKey};
-use crate::store::{KeyRow, KeyStore};
+use crate::store::{KeyRow, KeyStore, StoreError};
 use crate::tenant::{Purpose, TenantId};
 
 const LABEL: &[u8] = b"qsec/v1/key-record";
@@ -23,12 +24,15 @@ const BINDING_ROW: &str = "binding";
 /// Most bytes of a record, as the store's contract says.
 const MAX_RECORD_BYTES: usize = 128 * 1024;
 
+/// How often records are read that change while they are read.
+const MAX_READS: u32 = 8;
+
 /// Where key records are kept, and the key that authenticates them.
 ///
 /// Every record carries `HMAC-SHA256` under that key over the tenant and the record. A record whose MAC is wrong, or whose
 /// generation is lower than one seen before, is refused: who can write the database can neither point a tenant at a KMS
-/// key of their own nor turn a disabled key back on. Clones share what they have seen; use one for all keyrings of a
-/// process.
+/// key of their own nor turn a disabled key back on. Clones share what they have seen, and the room for the 10,000 key
+/// versions that their keyrings hold at most; use one for all keyrings of a process.
 ///
 /// ```
 /// use qsec_crypto::{KeyRecords, MemoryStore, SecretKey};
@@ -46,8 +50,12 @@ struct Shared {
     store: Arc<dyn KeyStore>,
     mac_key: SecretKey,
     /// The newest generation of each row that was read or written.
-    seen: Mutex<HashMap<TenantId, HashMap<String, u64>>>,
+    seen: Mutex<HashMap<TenantId, Generations>>,
+    capacity: Arc<Capacity>,
 }
+
+/// Of rows, by their names.
+type Generations = HashMap<String, u64>;
 
 /// The records of one tenant as of one instant, all of them authentic.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +72,7 @@ impl KeyRecords {
 
     /// Records in a store that others use too.
     pub fn over(store: Arc<dyn KeyStore>, mac_key: SecretKey) -> Self {
-        Self { shared: Arc::new(Shared { store, mac_key, seen: Mutex::default() }) }
+        Self { shared: Arc::new(Shared { store, mac_key, seen: Mutex::default(), capacity: Arc::default() }) }
     }
 
     /// Records of this process alone: for tests and examples.
@@ -75,16 +83,39 @@ impl KeyRecords {
         Ok(Self::new(MemoryStore::new(), SecretKey::generate()?))
     }
 
+    /// The room for keys, for the keyrings over these records.
+    pub(super) fn capacity(&self) -> &Arc<Capacity> {
+        &self.shared.capacity
+    }
+
     /// Loads a tenant's records and believes them only if all are authentic, none is missing and none is old.
+    ///
+    /// What is read beside a write is older than what was seen when the answer came, and not older than what was seen
+    /// when it was asked for. That is no forgery: it is read again.
     pub(crate) async fn load(&self, tenant: &TenantId) -> Result<Option<Snapshot>, KeyError> {
-        let rows = self.shared.store.load(tenant).await?;
-        if rows.is_empty() {
-            return Ok(None);
+        for _ in 0..MAX_READS {
+            let before = self.seen(tenant);
+            let rows = self.shared.store.load(tenant).await?;
+            if rows.is_empty() {
+                return Ok(None);
+            }
+            let snapshot = self.read(tenant, &rows)?;
+            if let Some(row) = rows.iter().find(|row| before.get(&row.name).is_some_and(|seen| row.generation < *seen))
+            {
+                return Err(forged(tenant, &row.name));
+            }
+            if self.saw(tenant, &rows) {
+                return Ok(Some(snapshot));
+            }
         }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// The records that these rows are, if all are authentic and none is missing.
+    fn read(&self, tenant: &TenantId, rows: &[KeyRow]) -> Result<Snapshot, KeyError> {
         let mut binding = None;
         let mut versions = BTreeMap::new();
-        for row in &rows {
-            let forged = || forged(tenant, &row.name);
+        for row in rows {
             let unique = if row.name == BINDING_ROW {
                 let record: Binding = self.believe(tenant, row)?;
                 record.tenant == *tenant && record.generation == row.generation && binding.replace(record).is_none()
@@ -97,13 +128,12 @@ impl KeyRecords {
                     && versions.insert(place, record).is_none()
             };
             if !unique {
-                return Err(forged());
+                return Err(forged(tenant, &row.name));
             }
         }
         let binding = binding.ok_or_else(|| forged(tenant, BINDING_ROW))?;
         complete(&binding, &versions)?;
-        self.not_put_back(tenant, &rows)?;
-        Ok(Some(Snapshot { binding, versions }))
+        Ok(Snapshot { binding, versions })
     }
 
     /// Writes records, all or none. Each generation is one more than what was read.
@@ -122,7 +152,9 @@ impl KeyRecords {
             rows.push(self.row(tenant, name, version.generation, json(version)?)?);
         }
         self.shared.store.write(tenant, &rows).await?;
-        self.not_put_back(tenant, &rows)
+        // Another writer may have been seen since. This write took effect all the same.
+        self.saw(tenant, &rows);
+        Ok(())
     }
 
     fn row(&self, tenant: &TenantId, name: String, generation: u64, body: Vec<u8>) -> Result<KeyRow, KeyError> {
@@ -145,18 +177,23 @@ impl KeyRecords {
         serde_json::from_slice(&row.body).map_err(|_| forged(tenant, &row.name))
     }
 
-    /// A row of a lower generation than was seen has been put back by someone who can write the database.
-    fn not_put_back(&self, tenant: &TenantId, rows: &[KeyRow]) -> Result<(), KeyError> {
+    /// The newest generations that were seen so far.
+    fn seen(&self, tenant: &TenantId) -> Generations {
+        let seen = self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(tenant).cloned().unwrap_or_default()
+    }
+
+    /// Remembers the generations of rows, and answers whether none of them is older than one that was seen.
+    fn saw(&self, tenant: &TenantId, rows: &[KeyRow]) -> bool {
         let mut seen = self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let of_tenant = seen.entry(tenant.clone()).or_default();
+        let mut are_newest = true;
         for row in rows {
             let newest = of_tenant.entry(row.name.clone()).or_default();
-            if row.generation < *newest {
-                return Err(forged(tenant, &row.name));
-            }
-            *newest = row.generation;
+            are_newest &= row.generation >= *newest;
+            *newest = row.generation.max(*newest);
         }
-        Ok(())
+        are_newest
     }
 
     fn mac_key(&self) -> hmac::Key {

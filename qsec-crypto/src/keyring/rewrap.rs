@@ -11,7 +11,7 @@ use crate::keyring::wrapping::Missing;
 use crate::keyring::{Core, KeyError, Keyring};
 use crate::kms::{KeyId, KmsError};
 use crate::observer::Event;
-use crate::tenant::Purpose;
+use crate::tenant::{Purpose, TenantId};
 
 /// What a rewrap will do. Made by [`Keyring::plan_rewrap`], done by [`Keyring::run_rewrap`].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct RewrapPlan {
     /// How many KMS calls it takes if each KMS key answers at once: for each version one to unwrap it and two for each
     /// wrapping, to make and to check it; where wrappings only go, one for the owner's yes and one for what stays.
     pub kms_calls_at_most: u64,
+    /// Whose keys were looked at.
+    tenant: TenantId,
     keys: KmsKeys,
     /// Whether every wrapping is made anew.
     renews: bool,
@@ -77,16 +79,18 @@ impl Keyring {
     /// again, and does not repeat what was checked; without it, plan the same again.
     ///
     /// # Errors
-    /// [`KeyError::Conflict`] if the tenant's keys were changed since the plan: plan anew; [`KeyError::Stopped`] and
-    /// [`KeyError::Kms`] if a KMS key does not do it; [`KeyError::Store`] if the store fails.
+    /// [`KeyError::Conflict`] if the tenant's keys were changed since the plan: plan anew; [`KeyError::Usage`] for the plan
+    /// of another tenant; [`KeyError::Stopped`] and [`KeyError::Kms`] if a KMS key does not do it; [`KeyError::Store`] if
+    /// the store fails.
     pub async fn run_rewrap(
         &self,
         plan: &RewrapPlan,
         progress: &mut (dyn FnMut(&Rewrap) + Send),
         now: SystemTime,
     ) -> Result<Rewrap, KeyError> {
+        self.core.is_planned_here(&plan.tenant)?;
         let mut records = self.core.changeable(now).await?;
-        if records.binding.generation != plan.generation {
+        if records.binding.generation != plan.generation || !plan.fits(&records) {
             let what = "the tenant's keys were changed since the rewrap was planned; plan anew".to_owned();
             return Err(KeyError::Conflict { what });
         }
@@ -123,6 +127,15 @@ impl Keyring {
 }
 
 impl RewrapPlan {
+    /// Whether what is not done yet is as it was planned for. A version that another rewrap has changed since, and that is
+    /// not under all the KMS keys, would lose its wrappings under those that go and have none in their place.
+    fn fits(&self, records: &Snapshot) -> bool {
+        let mut living = records.versions.iter().filter(|(_, record)| is_living(record));
+        living.all(|(place, record)| {
+            self.is_left(place, record) || self.keys.iter().all(|key| record.wrapping(&key).is_some())
+        })
+    }
+
     /// Whether a version is as it was planned for, and not done yet.
     fn is_left(&self, place: &(Purpose, u32), record: &VersionRecord) -> bool {
         is_living(record) && self.generations.get(place) == Some(&record.generation)
@@ -145,6 +158,7 @@ fn plan(records: &Snapshot, keys: KmsKeys, renews: bool) -> RewrapPlan {
     }
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     RewrapPlan {
+        tenant: records.binding.tenant.clone(),
         key_ids: keys.key_ids.clone(),
         versions: count(versions),
         wrappings_made: count(made),

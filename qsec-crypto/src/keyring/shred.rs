@@ -8,7 +8,7 @@ use crate::keyring::record::{VersionRecord, VersionState};
 use crate::keyring::records::Snapshot;
 use crate::keyring::{KeyError, Keyring, version_destroyed};
 use crate::kms::KeyId;
-use crate::tenant::Purpose;
+use crate::tenant::{Purpose, TenantId};
 use crate::timestamp;
 
 /// What a shred will destroy. Made by [`Keyring::plan_shred`], used up by [`Keyring::run_shred`]; in between is the time to
@@ -34,6 +34,7 @@ use crate::timestamp;
 /// ```
 #[derive(Debug)]
 pub struct ShredPlan {
+    tenant: TenantId,
     purpose: Purpose,
     version: u32,
     wrappings: u32,
@@ -42,6 +43,11 @@ pub struct ShredPlan {
 }
 
 impl ShredPlan {
+    /// Whose key version it is.
+    pub fn tenant(&self) -> &TenantId {
+        &self.tenant
+    }
+
     /// What the key version is for.
     pub fn purpose(&self) -> &Purpose {
         &self.purpose
@@ -119,6 +125,7 @@ impl Keyring {
         let records = self.core.load(now).await?;
         let record = shreddable(&records, purpose, version)?;
         let plan = ShredPlan {
+            tenant: self.core.tenant.clone(),
             purpose: purpose.clone(),
             version,
             wrappings: u32::try_from(record.wrappings.len()).unwrap_or(u32::MAX),
@@ -132,9 +139,11 @@ impl Keyring {
     /// sealed opens no more. The answer lists what remains elsewhere.
     ///
     /// # Errors
-    /// [`KeyError::Conflict`] if the version was changed since the plan: plan anew; [`KeyError::Store`] if the store fails.
+    /// [`KeyError::Conflict`] if the version was changed since the plan: plan anew; [`KeyError::Usage`] for the plan of
+    /// another tenant; [`KeyError::Store`] if the store fails.
     pub async fn run_shred(&self, plan: ShredPlan, now: SystemTime) -> Result<Shredded, KeyError> {
-        let ShredPlan { purpose, version, generation, .. } = plan;
+        let ShredPlan { tenant, purpose, version, generation, .. } = plan;
+        self.core.is_planned_here(&tenant)?;
         let records = self.core.load(now).await?;
         let record = shreddable(&records, &purpose, version)?;
         let mut remains = vec![Remains::Backups { older_than: now }];

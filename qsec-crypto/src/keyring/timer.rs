@@ -33,6 +33,12 @@ use crate::store::BoxFuture;
 pub trait Timer: Send + Sync + fmt::Debug {
     /// Resolves when the duration has passed, never before. Dropping the future ends the wait.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+
+    /// How much time has passed since a moment that this timer chooses and keeps: with `std::time::Instant` it is one line
+    /// as well. Events then say how long each KMS call took. `None`, unless it is implemented: they do not.
+    fn elapsed(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// Runs a future for as long as allowed. `None` if it has not answered by then. Without a timer it may take for ever.

@@ -169,10 +169,11 @@ impl Core {
         now: SystemTime,
     ) -> Result<Unwrapped, KmsError> {
         let is_one_of_several = keys.key_ids.len() > 1;
-        let (late, healthy): (Vec<_>, Vec<_>) =
+        let (late, mut order): (Vec<_>, Vec<_>) =
             keys.iter().partition(|key| is_one_of_several && self.guard.breakers().is_failed_over(key, now));
+        order.extend(late);
         let mut refused = None;
-        for key in healthy.iter().chain(&late) {
+        for (place, key) in order.iter().enumerate() {
             let error = match self.ask(key, record, now).await {
                 Ok(Some(secret)) => {
                     self.failed_back(key);
@@ -186,8 +187,9 @@ impl Core {
             if !goes_on {
                 return Err(error);
             }
-            if is_one_of_several && self.guard.breakers().fail_over(key, now) {
-                let event = Event::new("key.failover").tenant(&self.tenant);
+            let next = order.get(place.saturating_add(1)).map(|next| &next.key_id);
+            if is_one_of_several && self.guard.breakers().fail_over(key, next, now) {
+                let event = Event::new("key.failover").tenant(&self.tenant).regions(Some(&key.key_id), next);
                 self.observer.observe(&event.call("unwrap", &key.key_id, error.code()));
             }
             refused.get_or_insert(error);
@@ -229,8 +231,8 @@ impl Core {
     }
 
     fn failed_back(&self, key: &KmsKey) {
-        if self.guard.breakers().fail_back(key) {
-            let event = Event::new("key.failback").tenant(&self.tenant);
+        if let Some(from) = self.guard.breakers().fail_back(key) {
+            let event = Event::new("key.failback").tenant(&self.tenant).regions(from.to.as_ref(), Some(&key.key_id));
             self.observer.observe(&event.call("unwrap", &key.key_id, "ok"));
         }
     }

@@ -185,6 +185,25 @@ impl KmsError {
         };
         Some(Stopped { state, by: StoppedBy::Kms, key_id: Some(key_id.clone()), deletion_date })
     }
+
+    /// What the KMS called this error, if that is none that is known here.
+    pub(crate) fn unknown(&self) -> Option<&str> {
+        let Self::Unavailable(source) = self else { return None };
+        source.downcast_ref::<UnknownAnswer>().map(|answer| answer.code.as_str())
+    }
+
+    /// How the keys that are out are stopped by a no that is no state of the KMS key: its owner took away the access, or
+    /// the key itself.
+    pub(crate) fn denied(&self) -> Option<Stopped> {
+        let (state, key_id) = if let Self::AccessDenied { key_id, .. } = self {
+            (StoppedState::Denied, key_id)
+        } else if let Self::KeyNotFound { key_id } = self {
+            (StoppedState::NotFound, key_id)
+        } else {
+            return None;
+        };
+        Some(Stopped { key_id: Some(key_id.clone()), ..Stopped::new(state, StoppedBy::Kms) })
+    }
 }
 
 /// A KMS answered with an error that is not known here. Asking again would bring the same.
@@ -309,6 +328,8 @@ mod tests {
             assert_eq!((error.to_string(), error.source().map(ToString::to_string)), shown, "shared");
             let is_state = ["key_disabled", "key_pending_deletion", "key_destroyed"].contains(&code);
             assert_eq!(error.stopped().map(|stopped| stopped.code()), is_state.then_some(code));
+            let is_denial = ["kms_access_denied", "key_not_found"].contains(&code);
+            assert_eq!(error.denied().map(|stopped| stopped.code()), is_denial.then_some(code));
         }
     }
 }

@@ -35,6 +35,9 @@ const MAX_MATERIAL_VERSIONS: usize = 256;
 /// What the ids of its keys begin with.
 const ID_PREFIX: &str = "local:";
 
+/// How often a row is read that changes while it is read.
+const MAX_READS: u32 = 8;
+
 /// The internal KMS. Each key has a random id and material versions; each is wrapped by the root key, which is never in
 /// the store.
 ///
@@ -220,26 +223,50 @@ impl LocalKms {
     async fn load(&self, key_id: &KeyId, now: SystemTime) -> Result<LocalKey, KmsError> {
         let not_found = || KmsError::KeyNotFound { key_id: key_id.clone() };
         let id = parse_id(key_id).ok_or_else(not_found)?;
-        let row = self.store.load(&id).await?.ok_or_else(not_found)?;
-        if row.id != id {
-            return Err(StoreError::Damaged { what: format!("asked for `{key_id}`, got another row") }.into());
+        for read in 0..MAX_READS {
+            // Before the store is asked: what it answers is at least as new, whoever writes meanwhile.
+            let before = self.seen(&id);
+            let row = self.store.load(&id).await?.ok_or_else(not_found)?;
+            if row.id != id {
+                return Err(StoreError::Damaged { what: format!("asked for `{key_id}`, got another row") }.into());
+            }
+            let key = match self.roots.parse(&row) {
+                // Its root may have been given up since the row was read, because it was moved to another.
+                Err(KmsError::WrongRootKey { .. }) if read == 0 => continue,
+                parsed => parsed?,
+            };
+            if self.is_newest(&key, before)? {
+                // The wait is over: whoever comes first destroys, so that a clock that goes back cannot bring the key to
+                // life.
+                return if key.is_due(now) { self.destroy_material(key).await } else { Ok(key) };
+            }
         }
-        let key = self.roots.parse(&row)?;
-        self.not_put_back(&key)?;
-        // The wait is over: whoever comes first destroys, so that a clock that goes back cannot bring the key to life.
-        if key.is_due(now) { self.destroy_material(key).await } else { Ok(key) }
+        Err(StoreError::Conflict.into())
     }
 
-    /// A row of a lower generation than was seen has been put back by someone who can write the database.
-    fn not_put_back(&self, key: &LocalKey) -> Result<(), KmsError> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = seen.entry(key.id).or_default();
-        // The stone of a destroyed key starts at 1 again; it allows nothing, so nothing is gained by putting it back.
-        if key.generation < *newest && key.state != LocalState::Destroyed {
+    /// The newest generation of a key that was seen so far.
+    fn seen(&self, id: &[u8; 16]) -> u64 {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.get(id).copied().unwrap_or_default()
+    }
+
+    /// Whether no newer row of this key was seen, also while this one was read. One of a lower generation than was seen
+    /// `before` it was asked for has been put back by someone who can write the database.
+    fn is_newest(&self, key: &LocalKey, before: u64) -> Result<bool, KmsError> {
+        if key.state != LocalState::Destroyed && key.generation < before {
             return Err(KmsError::RecordForged { key_id: key_id(&key.id)? });
         }
-        *newest = key.generation.max(*newest);
-        Ok(())
+        Ok(self.saw(key))
+    }
+
+    /// Remembers the generation of a key, and answers whether none newer was seen.
+    fn saw(&self, key: &LocalKey) -> bool {
+        // The stone of a destroyed key starts at 1 again, and is the last of it: no living row comes after.
+        let generation = if key.state == LocalState::Destroyed { u64::MAX } else { key.generation };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = seen.entry(key.id).or_default();
+        *newest = generation.max(*newest);
+        *newest == generation
     }
 
     async fn write_next(&self, mut key: LocalKey) -> Result<(), KmsError> {
@@ -249,7 +276,9 @@ impl LocalKms {
 
     async fn write(&self, key: &LocalKey) -> Result<(), KmsError> {
         let row = self.roots.of(key)?.encode(key)?;
-        Ok(self.store.write(&row).await?)
+        self.store.write(&row).await?;
+        self.saw(key);
+        Ok(())
     }
 
     async fn unwrap_bound_to(

@@ -39,6 +39,8 @@ pub struct FileObjects {
     places: HashMap<String, usize>,
     /// The file that was read last, as it was then.
     read: Option<(String, Stamp)>,
+    /// The file that was written beside it. By its handle, for its name may come to mean another file.
+    written: Option<(String, File)>,
 }
 
 /// What changes when a file is written to or replaced.
@@ -68,7 +70,7 @@ impl FileObjects {
             }
             objects.push(Object::new(id, context));
         }
-        Ok(Self { objects, places, read: None })
+        Ok(Self { objects, places, read: None, written: None })
     }
 
     /// How many files there are.
@@ -115,13 +117,17 @@ impl Objects for FileObjects {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Box::new(options.open(beside)?))
+        let file = options.open(beside)?;
+        self.written = Some((object.id.clone(), file.try_clone()?));
+        Ok(Box::new(file))
     }
 
     fn swap(&mut self, object: &Object) -> io::Result<Swap> {
         let path = Path::new(&object.id);
         let beside = beside(path)?;
-        let new = File::open(&beside)?;
+        let written = self.written.take().filter(|(id, _)| *id == object.id);
+        let (_, new) =
+            written.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "nothing was written beside it"))?;
         let old = match regular(path) {
             Ok(old) => old,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Swap::Changed),
@@ -131,14 +137,19 @@ impl Objects for FileObjects {
         if as_read.is_none_or(|(_, stamp)| stamp != Stamp::of(&old)) {
             return Ok(Swap::Changed);
         }
-        take_after(&new, &beside, &old)?;
+        take_after(&new, &old)?;
         new.sync_all()?;
+        // Who may write to the folder could have put another file, or a link, in its place.
+        if Stamp::of(&fs::symlink_metadata(&beside)?) != Stamp::of(&new.metadata()?) {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "what was written beside it is replaced"));
+        }
         fs::rename(&beside, path)?;
         sync_folder(path)?;
         Ok(Swap::Swapped)
     }
 
     fn discard(&mut self, object: &Object) -> io::Result<()> {
+        self.written = None;
         remove(&beside(Path::new(&object.id))?)
     }
 }
@@ -175,17 +186,15 @@ fn beside(path: &Path) -> io::Result<PathBuf> {
 }
 
 /// Gives a new file the owner and the mode of the one whose place it takes.
-fn take_after(new: &File, path: &Path, old: &Metadata) -> io::Result<()> {
+fn take_after(new: &File, old: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
-        use std::os::unix::fs::{MetadataExt, chown};
+        use std::os::unix::fs::{MetadataExt, fchown};
         let now = new.metadata()?;
         if (now.uid(), now.gid()) != (old.uid(), old.gid()) {
-            chown(path, Some(old.uid()), Some(old.gid()))?;
+            fchown(new, Some(old.uid()), Some(old.gid()))?;
         }
     }
-    #[cfg(not(unix))]
-    let _ = path;
     new.set_permissions(old.permissions())
 }
 

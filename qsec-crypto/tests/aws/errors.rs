@@ -1,12 +1,12 @@
 //! What each error of AWS KMS comes to, by its code on the wire.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qsec_crypto::kms::{Kms, KmsError, KmsKeyState};
-use qsec_crypto::{KeyRecords, Keyring, Purpose, SecretKey};
+use qsec_crypto::{Event, KeyRecords, Keyring, Observer, Purpose, SecretKey};
 use serde_json::{Value, json};
 
 use crate::fault::{Answer, Server};
@@ -73,6 +73,16 @@ fn a_call_that_kms_does_not_take_is_misuse_when_configuring_and_our_mistake_afte
     }
 }
 
+/// Remembers what KMS called its errors.
+#[derive(Debug, Default)]
+struct Names(Mutex<Vec<Option<String>>>);
+
+impl Observer for Names {
+    fn observe(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push(event.unknown_error.map(str::to_owned));
+    }
+}
+
 #[test]
 fn an_unknown_error_is_named_and_not_asked_for_again() {
     let [error, ..] = refusals(&Answer::error(400, "SomethingNew"));
@@ -85,9 +95,13 @@ fn an_unknown_error_is_named_and_not_asked_for_again() {
         server.always(answer);
         run(async {
             let kms = Arc::new(kms_at(&server.url()));
+            let told = Arc::new(Names::default());
             let keys = Keyring::new(acme(), kms, KeyRecords::in_memory().unwrap()).with_timer(timer());
+            let keys = keys.with_observer(told.clone());
             let error = keys.create(&[key_id(ARN)], &[Purpose::data()], at(0)).await.unwrap_err();
             assert_eq!(error.code(), "kms_unavailable");
+            let unknown = if calls == 1 { vec![Some("SomethingNew".to_owned())] } else { vec![None; 3] };
+            assert_eq!(*told.0.lock().unwrap(), unknown, "the event has the code of KMS");
         });
         let wraps = server.actions().iter().filter(|action| *action == "Encrypt").count();
         assert_eq!(wraps, calls);

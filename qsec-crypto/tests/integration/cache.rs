@@ -1,15 +1,15 @@
 //! What a keyring remembers, on a clock that only the test moves.
 
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context as Task, Poll, Waker};
 use std::time::Duration;
 
-use qsec_crypto::kms::Fault;
-use qsec_crypto::{Context, Keyring, Purpose};
+use qsec_crypto::kms::{Fault, FaultyKms};
+use qsec_crypto::{Context, Event, KeyRecords, Keyring, Observer, Purpose};
 
 use crate::clock::Clock;
-use crate::world::{Memory, World, at, data, tenant};
+use crate::world::{Memory, Regional, World, at, data, tenant};
 
 type Answer = Result<(), &'static str>;
 
@@ -350,4 +350,58 @@ fn without_a_timer_there_is_one_try() {
     world.kms.fail(None, Fault::Throttled);
     assert_eq!(pollster::block_on(code(&keys, 0)), Err("kms_throttled"));
     assert_eq!(world.kms.calls(), 1);
+}
+
+/// Remembers from where to where keys failed over, and how long calls took.
+#[derive(Debug, Default)]
+struct Told {
+    moves: Mutex<Vec<String>>,
+    took: Mutex<Vec<Option<Duration>>>,
+}
+
+impl Observer for Told {
+    fn observe(&self, event: &Event<'_>) {
+        if event.name.starts_with("key.fail") {
+            let told = format!("{} {:?} {:?}", event.name, event.from_region, event.to_region);
+            self.moves.lock().unwrap().push(told);
+        }
+        if event.name == "key.unwrapped" {
+            self.took.lock().unwrap().push(event.took);
+        }
+    }
+}
+
+#[test]
+fn a_failover_says_from_which_region_to_which() {
+    let (kms, arns) = Regional::new(&["eu-central-1/mrk-1", "us-east-1/mrk-1"]);
+    let told = Arc::new(Told::default());
+    let keys = Keyring::new(tenant("acme"), kms.clone(), KeyRecords::in_memory().unwrap());
+    let keys = keys.with_observer(told.clone());
+    pollster::block_on(async {
+        keys.create(&arns, &[data()], at(0)).await.unwrap();
+        kms.fail(Some(&arns[0]), Fault::Unavailable);
+        keys.current(&data(), at(0)).await.unwrap();
+        kms.heal();
+        keys.forget();
+        keys.current(&data(), at(30)).await.unwrap();
+    });
+    let expected = [
+        r#"key.failover Some("eu-central-1") Some("us-east-1")"#,
+        r#"key.failback Some("us-east-1") Some("eu-central-1")"#,
+    ];
+    assert_eq!(*told.moves.lock().unwrap(), expected);
+}
+
+#[test]
+fn a_call_tells_how_long_it_took_if_the_timer_does() {
+    let (world, clock) = (World::new(), Clock::default());
+    let told = Arc::new(Told::default());
+    let kms = Arc::new(FaultyKms::over(world.local.clone()).with_timer(Arc::new(clock.clone())));
+    let keys = Keyring::new(tenant("acme"), kms.clone(), world.records.clone());
+    let keys = keys.with_observer(told.clone()).with_timer(Arc::new(clock.clone()));
+    kms.fail(None, Fault::Late(Duration::from_millis(1_500)));
+    clock.run(keys.current(&data(), at(0))).unwrap();
+    world.keys.forget();
+    pollster::block_on(world.keys.current(&data(), at(0))).unwrap();
+    assert_eq!(*told.took.lock().unwrap(), [Some(Duration::from_millis(1_500))]);
 }

@@ -70,6 +70,10 @@ impl Clock {
 }
 
 impl Timer for Clock {
+    fn elapsed(&self) -> Option<Duration> {
+        Some(Clock::elapsed(self))
+    }
+
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         let clock = self.clone();
         let until = self.elapsed() + duration;

@@ -332,3 +332,31 @@ fn a_tenant_whose_kms_hangs_is_told_to_come_back_and_another_is_not_affected() {
         assert!(pin!(other.current(&data, at(0))).poll(&mut task).is_ready());
     });
 }
+
+#[test]
+fn a_load_under_way_does_not_bring_back_what_another_node_has_destroyed_or_retired() {
+    for shreds in [true, false] {
+        let world = World::new();
+        let (kms, keys) = gated(&world);
+        let mut first = load(&keys, 0);
+        assert!(poll(&mut first).is_pending());
+        pollster::block_on(async {
+            world.keys.rotate(&data(), at(1)).await.unwrap();
+            if shreds {
+                world.keys.shred(&data(), 1, at(1)).await.unwrap();
+            }
+        });
+        // What is read now says so; the load began before.
+        let mut second = load(&keys, 5);
+        assert!(poll(&mut second).is_pending());
+        kms.open();
+        let Poll::Ready(Ok(key)) = poll(&mut second) else { panic!("the new version is there") };
+        assert_eq!(key.version(), 2);
+        let Poll::Ready(Ok(key)) = poll(&mut first) else { panic!("it has its answer") };
+        // What was destroyed was begun again, as what it is: the key that seals now.
+        let sealed = key.seal(b"x", &Context::empty()).map_err(|error| error.code());
+        assert_eq!((key.version(), sealed.err()), if shreds { (2, None) } else { (1, Some("usage")) });
+        let old = pollster::block_on(keys.version(&data(), 1, at(5)));
+        assert_eq!(old.map_err(|error| error.code()).is_err(), shreds);
+    }
+}

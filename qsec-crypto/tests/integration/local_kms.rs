@@ -1,7 +1,10 @@
 //! The internal KMS: its keys live and die in the store, and only the root key opens them.
 
+use std::sync::{Arc, Mutex};
+
 use qsec_crypto::kms::{KeyId, Kms, KmsError, KmsKeyState, LocalKms, RootKey, WrappingContext};
-use qsec_crypto::{LocalKeyStore, MemoryStore, Purpose, SecretKey};
+use qsec_crypto::store::{BoxFuture, StoreError};
+use qsec_crypto::{LocalKeyRow, LocalKeyStore, MemoryStore, Purpose, SecretKey};
 
 use crate::world::{DAY, at, tenant};
 
@@ -158,5 +161,75 @@ fn of_two_nodes_that_change_a_key_at_once_one_is_told() {
         let late = qsec_crypto::LocalKeyRow { generation: 2, ..row };
         let error: KmsError = LocalKeyStore::write(&store, &late).await.unwrap_err().into();
         assert_eq!((error.code(), error.is_retryable()), ("conflict", true));
+    });
+}
+
+/// A store that is slow to answer: meanwhile the key is rotated.
+#[derive(Debug, Default)]
+struct Slow {
+    store: MemoryStore,
+    meanwhile: Mutex<Option<(Arc<LocalKms>, KeyId)>>,
+}
+
+impl LocalKeyStore for Slow {
+    fn load<'a>(&'a self, id: &'a [u8; 16]) -> BoxFuture<'a, Result<Option<LocalKeyRow>, StoreError>> {
+        Box::pin(async move {
+            let row = LocalKeyStore::load(&self.store, id).await;
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            if let Some((kms, key_id)) = meanwhile {
+                kms.rotate(&key_id, at(0)).await.unwrap();
+            }
+            row
+        })
+    }
+
+    fn list(&self) -> BoxFuture<'_, Result<Vec<LocalKeyRow>, StoreError>> {
+        Box::pin(async move {
+            let rows = self.store.list().await;
+            let meanwhile = self.meanwhile.lock().unwrap().take();
+            if let Some((kms, key_id)) = meanwhile {
+                kms.rotate(&key_id, at(0)).await.unwrap();
+            }
+            rows
+        })
+    }
+
+    fn write<'a>(&'a self, row: &'a LocalKeyRow) -> BoxFuture<'a, Result<(), StoreError>> {
+        LocalKeyStore::write(&self.store, row)
+    }
+
+    fn erase<'a>(&'a self, id: &'a [u8; 16]) -> BoxFuture<'a, Result<(), StoreError>> {
+        LocalKeyStore::erase(&self.store, id)
+    }
+}
+
+#[test]
+fn a_row_read_beside_a_write_is_read_again_and_not_taken_for_one_put_back() {
+    pollster::block_on(async {
+        let store = Arc::new(Slow::default());
+        let kms = Arc::new(LocalKms::over(RootKey::from_bytes(&[7; 32]), store.clone()).unwrap());
+        let key_id = kms.create_key(at(0)).await.unwrap();
+        let change_meanwhile = || *store.meanwhile.lock().unwrap() = Some((kms.clone(), key_id.clone()));
+        change_meanwhile();
+        let blob = wrap(&kms, &key_id, 0).await.unwrap();
+        assert_eq!(blob[18..22], [0, 0, 0, 2], "under the newest material");
+        change_meanwhile();
+        let rotated = kms.rotate_root(RootKey::from_bytes(&[8; 32]), at(0)).await.unwrap();
+        assert_eq!(rotated.moved(), 1);
+        assert!(kms.unwrap(&key_id, &blob, &context(), at(0)).await.is_ok());
+    });
+}
+
+#[test]
+fn a_destroyed_key_that_was_put_back_is_refused() {
+    pollster::block_on(async {
+        let store = MemoryStore::new();
+        let kms = open(7, &store);
+        let key_id = kms.create_key(at(0)).await.unwrap();
+        let [enabled] = LocalKeyStore::list(&store).await.unwrap().try_into().unwrap();
+        kms.destroy(&key_id, at(1)).await.unwrap();
+        LocalKeyStore::erase(&store, &enabled.id).await.unwrap();
+        LocalKeyStore::write(&store, &enabled).await.unwrap();
+        assert_eq!(wrap(&kms, &key_id, 2).await.unwrap_err().code(), "key_record_forged");
     });
 }

@@ -578,3 +578,18 @@ fn a_switch_that_is_resumed_asks_the_old_owner_who_may_have_said_no_meanwhile() 
         moving.all_opens(1_010, "the owner relents").await;
     });
 }
+
+#[test]
+fn a_target_that_cannot_be_used_does_not_take_the_place_of_the_kms_in_use() {
+    let moving = Move::new("aws", "vault", 1);
+    pollster::block_on(async {
+        let keys = moving.node();
+        // Another KMS of the provider that the keys are at, and of the same place.
+        let (stranger, key_id) = provider("aws", 6);
+        stranger.fail(None, Fault::Unavailable);
+        let refused = keys.change_provider(stranger, &[key_id], 0, at(1)).await.unwrap_err();
+        assert_eq!(refused.code(), "kms_unavailable");
+        keys.forget();
+        assert!(keys.current(&data(), at(2)).await.is_ok());
+    });
+}

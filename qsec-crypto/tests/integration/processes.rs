@@ -1,8 +1,8 @@
 //! Salts, nonces and message ids do not repeat across processes that share a key and a start.
 //!
-//! A fork copies what a process remembers, so whatever draws random bytes ahead would give them out twice. Here nothing is
-//! drawn ahead: every salt is asked of the kernel when it is needed. A test cannot fork without unsafe code; it starts
-//! itself as several processes at the same time, which have the same key, the same program and the same order of work.
+//! Whatever is seeded by what such processes have in common would give them the same. Here every salt is asked of the kernel
+//! when it is needed. The test starts itself as several processes at the same time, which have the same key, the same
+//! program and the same order of work; that a fork repeats nothing either is shown by `tests/fork`.
 
 use std::collections::BTreeSet;
 use std::env;

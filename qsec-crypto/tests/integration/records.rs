@@ -1,8 +1,11 @@
 //! Who can write the database can do no harm but lose rows.
 
-use qsec_crypto::{KeyRecords, KeyRow, KeyStore, Keyring, SecretKey};
+use std::sync::{Arc, Mutex};
 
-use crate::world::{World, at, data, tenant};
+use qsec_crypto::store::{BoxFuture, StoreError};
+use qsec_crypto::{Context, KeyRecords, KeyRow, KeyStore, Keyring, MemoryStore, SecretKey, TenantId};
+
+use crate::world::{Memory, World, at, data, tenant};
 
 async fn rows(world: &World) -> Vec<KeyRow> {
     world.store.load(&tenant("acme")).await.unwrap()
@@ -144,5 +147,104 @@ fn a_record_is_the_json_of_the_format() {
         let lp = [b"qsec/v1/key-record\0\x04acme", rows[0].body.as_slice()].concat();
         let mac = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &[8; 32]), &lp);
         assert_eq!(mac.as_ref(), rows[0].mac);
+    });
+}
+
+/// A store that is slow to answer: meanwhile somebody else changes what was read, or written.
+#[derive(Debug)]
+struct Slow {
+    store: MemoryStore,
+    /// Disables the tenant after rows were read, before they arrive.
+    at_load: Mutex<Option<Keyring>>,
+    /// Enables it again after rows were written, before that is known.
+    at_write: Mutex<Option<Keyring>>,
+}
+
+impl Slow {
+    fn take(keyring: &Mutex<Option<Keyring>>) -> Option<Keyring> {
+        keyring.lock().unwrap().take()
+    }
+}
+
+impl KeyStore for Slow {
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<KeyRow>, StoreError>> {
+        Box::pin(async move {
+            let rows = self.store.load(tenant).await;
+            if let Some(other) = Self::take(&self.at_load) {
+                other.disable(at(0)).await.unwrap();
+            }
+            rows
+        })
+    }
+
+    fn write<'a>(&'a self, tenant: &'a TenantId, rows: &'a [KeyRow]) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.store.write(tenant, rows).await?;
+            if let Some(other) = Self::take(&self.at_write) {
+                other.enable(at(0)).await.unwrap();
+            }
+            Ok(())
+        })
+    }
+
+    fn erase<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.store.erase(tenant)
+    }
+}
+
+/// The world's tenant over a slow store, and a maker of further keyrings that share what was seen.
+fn slow(world: &World) -> (Arc<Slow>, impl Fn() -> Keyring) {
+    let store = Slow { store: world.store.clone(), at_load: Mutex::default(), at_write: Mutex::default() };
+    let store = Arc::new(store);
+    let records = KeyRecords::over(store.clone(), SecretKey::copy_from(&[8; 32]));
+    let kms = world.kms.clone();
+    (store, move || Keyring::new(tenant("acme"), kms.clone(), records.clone()))
+}
+
+#[test]
+fn a_row_read_beside_a_write_is_read_again_and_not_taken_for_one_put_back() {
+    let world = World::new();
+    let (store, keyring) = slow(&world);
+    pollster::block_on(async {
+        let (keys, observer) = (keyring(), Arc::new(Memory::default()));
+        let keys = keys.with_observer(observer.clone());
+        *store.at_load.lock().unwrap() = Some(keyring());
+        assert_eq!(keys.current(&data(), at(0)).await.unwrap_err().code(), "key_disabled");
+        assert_eq!(observer.take(), Vec::<String>::new(), "no alarm");
+        keys.enable(at(1)).await.unwrap();
+        assert!(keys.current(&data(), at(1)).await.is_ok());
+    });
+}
+
+#[test]
+fn a_stop_that_was_written_holds_here_also_when_somebody_changes_the_record_at_once() {
+    let world = World::new();
+    let (store, keyring) = slow(&world);
+    pollster::block_on(async {
+        let keys = keyring();
+        let out = keys.current(&data(), at(0)).await.unwrap();
+        *store.at_write.lock().unwrap() = Some(keyring());
+        keys.disable(at(0)).await.unwrap();
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+        assert!(keys.current(&data(), at(0)).await.is_ok(), "enabled since");
+    });
+}
+
+#[test]
+fn whatever_meets_a_forged_record_raises_the_alarm() {
+    let world = World::new();
+    pollster::block_on(async {
+        let mut bad = rows(&world).await;
+        bad[0].mac[0] ^= 1;
+        put(&world, &bad).await;
+        world.keys.forget();
+        world.observer.take();
+        let codes = [
+            world.keys.current(&data(), at(1)).await.map(|_| ()),
+            world.keys.binding(at(1)).await.map(|_| ()),
+            world.keys.create(&world.key_ids, &[data()], at(1)).await,
+        ];
+        assert!(codes.iter().all(|answer| answer.as_ref().is_err_and(|error| error.code() == "key_record_forged")));
+        assert_eq!(world.observer.take(), ["key.record_forged key_record_forged"; 3]);
     });
 }

@@ -703,3 +703,28 @@ fn a_running_walk_can_be_sent_to_another_thread() {
         is_send(work.run(&world.keys, &mut shelf, &mut cursor, &mut |_| at(0))).await.unwrap();
     });
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_put_in_the_place_of_what_was_written_beside_is_neither_changed_nor_renamed() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (_world, folder, files) = folder(&["one"]);
+    std::fs::set_permissions(&files[0].0, PermissionsExt::from_mode(0o644)).unwrap();
+    let before = std::fs::read(&files[0].0).unwrap();
+    let mut objects = FileObjects::new(files.clone()).unwrap();
+    let object = objects.list(None, 1).unwrap().remove(0);
+    assert!(objects.swap(&object).is_err(), "nothing was written");
+    objects.read(&object).unwrap();
+    objects.write_beside(&object).unwrap().write_all(b"sealed").unwrap();
+    let beside = std::fs::read_dir(folder.path()).unwrap().filter_map(Result::ok).map(|file| file.path());
+    let beside = beside.into_iter().find(|path| *path != files[0].0).unwrap();
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, b"mine").unwrap();
+    std::fs::set_permissions(&victim, PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::remove_file(&beside).unwrap();
+    std::os::unix::fs::symlink(&victim, &beside).unwrap();
+    assert_eq!(objects.swap(&object).unwrap_err().kind(), io::ErrorKind::InvalidData);
+    assert_eq!(std::fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!((std::fs::read(&files[0].0).unwrap(), std::fs::read(&victim).unwrap()), (before, b"mine".to_vec()));
+}

@@ -1,11 +1,15 @@
 //! When a stop takes effect: here at once, elsewhere within the bounds that are promised.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
-use qsec_crypto::kms::{KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
-use qsec_crypto::store::BoxFuture;
-use qsec_crypto::{Context, KeyError, Keyring, SecretKey, Stopped, StoppedBy, StoppedState};
+use qsec_crypto::kms::{Fault, KeyId, Kms, KmsError, KmsKeyDescription, Unwrapped, Wrapped, WrappingContext};
+use qsec_crypto::store::{BoxFuture, StoreError};
+use qsec_crypto::{
+    Context, KeyError, KeyRecords, KeyRow, KeyStore, Keyring, MemoryStore, SecretKey, Stopped, StoppedBy, StoppedState,
+    TenantId,
+};
 
 use crate::world::{World, at, data, tenant};
 
@@ -209,5 +213,142 @@ fn a_load_that_returns_after_a_stop_is_discarded() {
     pollster::block_on(async {
         assert_eq!(code(&node, 0).await, Err("key_disabled"));
         assert_eq!(world.kms.calls(), 1);
+    });
+}
+
+#[test]
+fn access_that_the_kms_denies_stops_what_is_out_already() {
+    let world = World::new();
+    pollster::block_on(async {
+        let out = world.keys.current(&data(), at(0)).await.unwrap();
+        let sealed = out.seal(b"x", &Context::empty()).unwrap();
+        world.kms.fail(None, Fault::Denied);
+        assert_eq!(code(&world.keys, 60).await, Err("kms_access_denied"));
+        let error = out.seal(b"x", &Context::empty()).unwrap_err();
+        assert_eq!(error.code(), "kms_access_denied");
+        let told = format!("KMS key `{}` is denied to us; its owner can grant it again", world.key_ids[0]);
+        assert_eq!(error.to_string(), told);
+        assert_eq!(out.open(&sealed, &Context::empty()).unwrap_err().code(), "kms_access_denied");
+        world.kms.heal();
+        let again = world.keys.current(&data(), at(65)).await.unwrap();
+        assert_eq!(again.open(&sealed, &Context::empty()).unwrap(), b"x");
+    });
+}
+
+#[test]
+fn whatever_reads_the_stop_of_another_node_stops_what_is_out_here() {
+    let world = World::new();
+    pollster::block_on(async {
+        let other = world.other_node();
+        let out = other.current(&data(), at(0)).await.unwrap();
+        world.keys.disable(at(1)).await.unwrap();
+        other.describe(at(1)).await.unwrap();
+        assert_eq!(out.seal(b"x", &Context::empty()).unwrap_err().code(), "key_disabled");
+    });
+}
+
+#[test]
+fn of_several_stops_the_one_that_nobody_can_undo_is_told() {
+    let world = World::new();
+    pollster::block_on(async {
+        let sealed = world.keys.current(&data(), at(0)).await.unwrap().seal(b"x", &Context::empty()).unwrap();
+        world.keys.rotate(&data(), at(0)).await.unwrap();
+        world.keys.shred(&data(), 1, at(0)).await.unwrap();
+        world.keys.disable(at(0)).await.unwrap();
+        let code = async |keys: &Keyring| keys.for_sealed(&sealed, &data(), at(1)).await.unwrap_err().code();
+        assert_eq!(code(&world.keys).await, "key_destroyed");
+        assert_eq!(world.keys.current(&data(), at(1)).await.unwrap_err().code(), "key_disabled");
+        world.keys.schedule_deletion(7, at(1)).await.unwrap();
+        assert_eq!(code(&world.other_node()).await, "key_destroyed");
+    });
+}
+
+/// Drops what the keyring knows while each unwrap is under way.
+#[derive(Debug)]
+struct Forgets(Arc<dyn Kms>, OnceLock<Arc<Keyring>>);
+
+impl Kms for Forgets {
+    fn provider(&self) -> &'static str {
+        self.0.provider()
+    }
+
+    fn wrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        key: &'a SecretKey,
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Wrapped, KmsError>> {
+        self.0.wrap(key_id, key, context, now)
+    }
+
+    fn unwrap<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        blob: &'a [u8],
+        context: &'a WrappingContext,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<Unwrapped, KmsError>> {
+        self.1.get().unwrap().forget();
+        self.0.unwrap(key_id, blob, context, now)
+    }
+
+    fn describe<'a>(
+        &'a self,
+        key_id: &'a KeyId,
+        now: SystemTime,
+    ) -> BoxFuture<'a, Result<KmsKeyDescription, KmsError>> {
+        self.0.describe(key_id, now)
+    }
+}
+
+#[test]
+fn a_load_that_is_always_overtaken_ends_and_can_be_tried_again() {
+    let world = World::new();
+    let kms = Arc::new(Forgets(world.kms.clone(), OnceLock::default()));
+    let node = Arc::new(Keyring::new(tenant("acme"), kms.clone(), world.records.clone()));
+    kms.1.set(node.clone()).unwrap();
+    let error = pollster::block_on(node.current(&data(), at(0))).unwrap_err();
+    assert_eq!((error.code(), error.is_retryable(), world.kms.calls()), ("conflict", true, 3));
+}
+
+/// Counts how often it is read.
+#[derive(Debug)]
+struct Counting(MemoryStore, AtomicU32);
+
+impl KeyStore for Counting {
+    fn load<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<Vec<KeyRow>, StoreError>> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        KeyStore::load(&self.0, tenant)
+    }
+
+    fn write<'a>(&'a self, tenant: &'a TenantId, rows: &'a [KeyRow]) -> BoxFuture<'a, Result<(), StoreError>> {
+        KeyStore::write(&self.0, tenant, rows)
+    }
+
+    fn erase<'a>(&'a self, tenant: &'a TenantId) -> BoxFuture<'a, Result<(), StoreError>> {
+        KeyStore::erase(&self.0, tenant)
+    }
+}
+
+#[test]
+fn who_asks_for_a_stopped_key_costs_a_read_every_5_seconds_and_no_more() {
+    let world = World::new();
+    let store = Arc::new(Counting(world.store.clone(), AtomicU32::new(0)));
+    let records = KeyRecords::over(store.clone(), SecretKey::copy_from(&[8; 32]));
+    let node = Keyring::new(tenant("acme"), world.kms.clone(), records);
+    let reads = || store.1.swap(0, Ordering::Relaxed);
+    pollster::block_on(async {
+        world.keys.disable(at(0)).await.unwrap();
+        for second in 1..6 {
+            assert_eq!(code(&node, second).await, Err("key_disabled"));
+        }
+        assert_eq!(reads(), 1);
+        world.keys.enable(at(6)).await.unwrap();
+        assert_eq!(code(&node, 6).await, Ok(()), "and is told of the change as soon");
+        assert_eq!(reads(), 1);
+        node.disable(at(7)).await.unwrap();
+        node.enable(at(7)).await.unwrap();
+        assert_eq!(code(&node, 7).await, Ok(()), "its own change is known at once");
     });
 }

@@ -246,3 +246,39 @@ fn a_rewrap_killed_after_any_write_can_be_planned_again_and_ends() {
         }
     }
 }
+
+/// Otherwise the version would lose its one wrapping, under the KMS key that goes, and with it all that it sealed.
+#[test]
+fn a_plan_is_not_run_over_a_version_that_another_rewrap_has_changed_since() {
+    let world = World::new();
+    pollster::block_on(async {
+        let (keys, sealed) = three_versions(&world).await;
+        let [old, new] = [0, 1].map(|number| std::slice::from_ref(&world.key_ids[number]));
+        let plan = keys.plan_rewrap(new, old, at(1)).await.unwrap();
+        keys.rewrap(&[], &[], at(1)).await.unwrap();
+        let before = under(&keys).await;
+        world.kms.calls();
+        assert_eq!(keys.run_rewrap(&plan, &mut |_| {}, at(1)).await.unwrap_err().code(), "conflict");
+        assert_eq!((under(&keys).await, before.len()), (before, 3), "no wrapping is gone");
+
+        keys.rewrap(new, old, at(2)).await.unwrap();
+        let key = keys.for_sealed(&sealed, &data(), at(3)).await.unwrap();
+        assert_eq!(key.open(&sealed, &Context::empty()).unwrap(), b"x");
+    });
+}
+
+#[test]
+fn a_plan_of_another_tenant_is_refused() {
+    let world = World::new();
+    pollster::block_on(async {
+        let (solo, _) = three_versions(&world).await;
+        let other = Keyring::new(tenant("other"), world.kms.clone(), world.records.clone());
+        other.create(&world.key_ids[..1], &[data()], at(0)).await.unwrap();
+        other.rotate(&data(), at(0)).await.unwrap();
+        other.rotate(&data(), at(0)).await.unwrap();
+        let plan = solo.plan_rewrap(&world.key_ids[1..], &[], at(1)).await.unwrap();
+        world.kms.calls();
+        let error = other.run_rewrap(&plan, &mut |_| {}, at(1)).await.unwrap_err();
+        assert_eq!((error.code(), world.kms.calls()), ("usage", 0), "{error}");
+    });
+}

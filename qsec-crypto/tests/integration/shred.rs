@@ -1,6 +1,6 @@
 //! Destroying a key version: planned, recorded, done.
 
-use qsec_crypto::{Context, KeyStore, Remains, VersionState};
+use qsec_crypto::{Context, KeyStore, Keyring, Remains, VersionState};
 
 use crate::world::{World, at, data, tenant};
 
@@ -67,5 +67,21 @@ fn an_active_unknown_or_changed_version_is_not_shredded() {
         let plan = world.keys.plan_shred(&data(), 1, at(1)).await.unwrap();
         world.other_node().shred(&data(), 1, at(1)).await.unwrap();
         assert_eq!(world.keys.run_shred(plan, at(1)).await.unwrap().wrappings_destroyed, 0);
+    });
+}
+
+#[test]
+fn a_plan_of_another_tenant_destroys_nothing() {
+    let world = World::new();
+    pollster::block_on(async {
+        let other = Keyring::new(tenant("other"), world.kms.clone(), world.records.clone());
+        other.create(&world.key_ids, &[data()], at(0)).await.unwrap();
+        for keys in [&world.keys, &other] {
+            keys.rotate(&data(), at(0)).await.unwrap();
+        }
+        let plan = world.keys.plan_shred(&data(), 1, at(1)).await.unwrap();
+        assert_eq!(plan.tenant(), &tenant("acme"));
+        assert_eq!(other.run_shred(plan, at(1)).await.unwrap_err().code(), "usage");
+        assert!(other.version(&data(), 1, at(1)).await.is_ok());
     });
 }

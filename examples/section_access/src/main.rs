@@ -1,16 +1,15 @@
 //! One access table, one meaning: who sees which rows and columns, read from CSV, from Parquet and from a database.
 //!
-//! `cargo run --release --features arrow --example section_access` needs no server: it plays the story aloud on real figures,
-//! leaves what each user may see in a folder under `target/`, and fails if any answer is not the expected one. Without the
-//! feature `arrow` it goes on without Parquet. If `QSEC_TEST_POSTGRES_OWNER` is the URL of a superuser of a throw-away
-//! PostgreSQL, it makes a database of its own there, asks the same of row-level security, and removes it again.
+//! `cargo run --release -p section_access` needs no server: it plays the story aloud on real figures, leaves what each user
+//! may see in a folder under `target/`, and fails if any answer is not the expected one. If `QSEC_TEST_POSTGRES_OWNER` is
+//! the URL of a superuser of a throw-away PostgreSQL, it makes a database of its own there, asks the same of row-level
+//! security, and removes it again.
 
 #![expect(clippy::disallowed_methods, reason = "a program reads the clock and its environment")]
 
-#[cfg(feature = "arrow")]
 mod columns;
 mod database;
-#[path = "../tenant_platform/story.rs"]
+#[path = "../../tenant_platform/story.rs"]
 mod story;
 
 use std::fs::{self, File};
@@ -26,7 +25,7 @@ use crate::story::{Coded, Story};
 
 type Done<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
-const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
+const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../data");
 
 /// The app whose data the figures are.
 const APP: &str = "figures";
@@ -51,7 +50,7 @@ struct Platform {
 
 #[tokio::main]
 async fn main() -> Done {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/section-access");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/section-access");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
     }
@@ -63,10 +62,7 @@ async fn main() -> Done {
     let readers = open(&mut story, &platform, now)?;
     hostile_readers(&mut story, &platform, now)?;
     csv(&mut story, &platform.figures, &readers, &folder, now)?;
-    #[cfg(feature = "arrow")]
     columns::tell(&mut story, &platform.figures, &readers, &folder, now)?;
-    #[cfg(not(feature = "arrow"))]
-    println!("\n   not run: Parquet: built without the feature `arrow`");
     let replaced = replace(&mut story, &platform, &readers[1].1, now)?;
     match std::env::var("QSEC_TEST_POSTGRES_OWNER") {
         Ok(url) => database::tell(&mut story, &url, &platform.figures, [&readers, &replaced], now).await?,
