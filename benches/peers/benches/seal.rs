@@ -4,6 +4,8 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+#[cfg(feature = "asherah")]
+use qsec_peers::seal::Asherah;
 use qsec_peers::seal::{Esdk, KmsAead, Native, Ring, Sealer, SealerError, Tink, check};
 
 const SIZES: [(&str, usize); 2] = [("1KiB", 1 << 10), ("1MiB", 1 << 20)];
@@ -37,6 +39,8 @@ fn seal(criterion: &mut Criterion) {
     time(criterion, Ring::new());
     time(criterion, KmsAead::new());
     time(criterion, Tink::new());
+    #[cfg(feature = "asherah")]
+    time(criterion, Asherah::new());
 }
 
 criterion_group! {

@@ -1,13 +1,20 @@
-//! The same bytes to whoever seals them: `qsec-crypto` in two formats, ring alone, kms-aead, Tink.
+//! The same bytes to whoever seals them: `qsec-crypto` in two formats, ring alone, kms-aead, Tink; and, behind a feature of its
+//! name, Asherah.
 //!
 //! Each has its keys, and the plaintext in the type that it takes, before anything is timed. What is timed is one
 //! [`seal`](Sealer::seal) or one [`open`](Sealer::open) with associated data, and the allocation of what comes out.
 
+#[cfg(feature = "asherah")]
+mod asherah;
 mod kms_aead;
 mod qsec;
 mod ring;
 mod tink;
 
+use ::ring::rand::{SecureRandom, SystemRandom};
+
+#[cfg(feature = "asherah")]
+pub use self::asherah::Asherah;
 pub use self::kms_aead::KmsAead;
 pub use self::qsec::{Esdk, Native};
 pub use self::ring::Ring;
@@ -69,6 +76,16 @@ pub fn check<S: Sealer>(sealer: &S, bytes: &[u8]) -> Result<(), SealerError> {
         return Err(format!("{} opens what was changed", S::NAME).into());
     }
     Ok(())
+}
+
+/// A key of this run.
+///
+/// # Errors
+/// No random bytes.
+pub fn random_key() -> Result<[u8; 32], SealerError> {
+    let mut key = [0; 32];
+    SystemRandom::new().fill(&mut key).map_err(|_| "no random bytes")?;
+    Ok(key)
 }
 
 /// Flips a bit of the last byte.
