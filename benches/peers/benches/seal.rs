@@ -4,7 +4,11 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use qsec_peers::seal::{Esdk, KmsAead, Native, Ring, Sealer, SealerError, Tink, check};
+#[cfg(feature = "asherah")]
+use qsec_peers::seal::Asherah;
+#[cfg(feature = "aws-esdk")]
+use qsec_peers::seal::{AwsEsdk, exchange};
+use qsec_peers::seal::{Esdk, KmsAead, Native, Ring, Sealer, SealerError, Tink, check, random_key};
 
 const SIZES: [(&str, usize); 2] = [("1KiB", 1 << 10), ("1MiB", 1 << 20)];
 
@@ -31,12 +35,31 @@ fn time<S: Sealer>(criterion: &mut Criterion, sealer: Result<S, SealerError>) {
     }
 }
 
+/// Ends the run if we do not open what the SDK sealed, or the SDK what we did.
+#[cfg(feature = "aws-esdk")]
+fn both_ways(key: &[u8; 32]) {
+    let exchanged = || -> Result<(), SealerError> {
+        let (ours, theirs) = (Esdk::new(key)?, AwsEsdk::new(key)?);
+        SIZES.iter().try_for_each(|(_, size)| exchange(&ours, &theirs, &vec![0x5A; *size]))
+    };
+    exchanged().unwrap_or_else(|error| panic!("qsec-esdk and aws-esdk: {error}"));
+    println!("qsec-esdk and aws-esdk each open what the other sealed");
+}
+
 fn seal(criterion: &mut Criterion) {
+    let key = random_key().unwrap_or_else(|error| panic!("{error}"));
     time(criterion, Native::new());
-    time(criterion, Esdk::new());
+    time(criterion, Esdk::new(&key));
+    #[cfg(feature = "aws-esdk")]
+    {
+        both_ways(&key);
+        time(criterion, AwsEsdk::new(&key));
+    }
     time(criterion, Ring::new());
     time(criterion, KmsAead::new());
     time(criterion, Tink::new());
+    #[cfg(feature = "asherah")]
+    time(criterion, Asherah::new());
 }
 
 criterion_group! {

@@ -3,7 +3,7 @@
 use qsec_crypto::esdk::{RawAesKey, RawAesKeyring};
 use qsec_crypto::{Context, RawKey, SecretKey, TenantKey};
 
-use super::{CONTEXT, Sealer, SealerError, flip_last};
+use super::{CONTEXT, ESDK_NAME, ESDK_NAMESPACE, Sealer, SealerError, flip_last};
 
 /// `qsec-crypto`, its own format: `TenantKey::seal` with a key that is in memory, as it is after a keyring's first answer.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ pub struct Esdk {
 }
 
 impl Esdk {
-    /// A wrapping key of this run.
+    /// A keyring of this wrapping key.
     ///
     /// # Errors
-    /// No random bytes.
-    pub fn new() -> Result<Self, SealerError> {
-        let key = RawAesKey::new("peers", "key", SecretKey::generate()?)?;
+    /// Whatever `qsec-crypto` reports.
+    pub fn new(key: &[u8; 32]) -> Result<Self, SealerError> {
+        let key = RawAesKey::new(ESDK_NAMESPACE, ESDK_NAME, SecretKey::copy_from(key))?;
         Ok(Self { keyring: RawAesKeyring::new([key])?, context: Context::from(CONTEXT) })
     }
 }

@@ -3,9 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::rand::{SecureRandom, SystemRandom};
 
-use super::{ASSOCIATED_DATA, Sealer, SealerError, flip_last};
+use super::{ASSOCIATED_DATA, Sealer, SealerError, flip_last, random_key};
 
 /// One AES-256-GCM call over the whole message, under one key, with nonces from a counter: no format, no commitment, no key
 /// derivation, and no bound on how much one key seals.
@@ -21,9 +20,7 @@ impl Ring {
     /// # Errors
     /// No random bytes.
     pub fn new() -> Result<Self, SealerError> {
-        let mut key = [0; 32];
-        SystemRandom::new().fill(&mut key).map_err(|_| "no random bytes")?;
-        let key = UnboundKey::new(&AES_256_GCM, &key).map_err(|_| "no key of AES-256-GCM")?;
+        let key = UnboundKey::new(&AES_256_GCM, &random_key()?).map_err(|_| "no key of AES-256-GCM")?;
         Ok(Self { key: LessSafeKey::new(key), nonces: AtomicU64::new(0) })
     }
 }
