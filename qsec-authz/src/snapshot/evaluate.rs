@@ -4,7 +4,7 @@
 //! never opens anything by being denied.
 
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::condition::{Node, Path};
 use super::principal::Principal;
@@ -13,6 +13,7 @@ use super::tenant::{Class, NONE, TenantSnapshot};
 use super::{Side, Where};
 use crate::action::Action;
 use crate::explanation::Reason;
+use crate::hash::Keyed;
 use crate::request::{Request, ResourceRef};
 use crate::resource::Resource;
 use crate::tables::Place;
@@ -78,6 +79,8 @@ pub(crate) struct Evaluation<'e> {
     /// Whether answers may be taken from `known`.
     recalls: bool,
     asked: Asked,
+    /// In a survey, all that was ever asked.
+    surveyed: Option<HashSet<Question, Keyed>>,
     deepest: usize,
     failures: Cell<u32>,
     /// Steps that are left to this decision, and to those after it.
@@ -110,6 +113,7 @@ impl<'e> Evaluation<'e> {
             known: Answers::default(),
             recalls: true,
             asked: Asked::new(),
+            surveyed: None,
             deepest: 0,
             failures: Cell::new(0),
             steps: Cell::new(0),
@@ -183,6 +187,8 @@ impl<'e> Evaluation<'e> {
         let question = Question { what, action: side.action };
         self.asked.clear();
         self.asked.push(question);
+        // What was asked on the way to an answer that is known leads back to itself now: that answer was another question's.
+        self.recalls = self.known.get(&question).is_none();
         question
     }
 
@@ -328,8 +334,11 @@ impl<'e> Evaluation<'e> {
     }
 
     /// All grants of the tenant's model. An answer below which nothing failed is kept: it is the same wherever the question comes
-    /// up again, unless that is so deep that it would fail.
+    /// up again, unless that is so deep that it would fail, or below a question that it led to.
     fn ask(&mut self, question: Question) -> Result<bool, Failed> {
+        if let Some(surveyed) = &mut self.surveyed {
+            surveyed.insert(question);
+        }
         let level = self.asked.len();
         if level > MAX_DEPTH || self.asked.contains(&question) {
             return Err(self.fail());

@@ -372,7 +372,40 @@ impl<'e> Builder<'e> {
                 Err(Failed) => not_denied.push(thing),
             }
         }
-        if wanted { self.linked(column, &granted) } else { Expression::not(self.linked(column, &not_denied)) }
+        let others =
+            if wanted { self.linked(column, &granted) } else { Expression::not(self.linked(column, &not_denied)) };
+        self.but_for_circles(others, path, asked, wanted, of)
+    }
+
+    /// What was found out holds for rows that no question comes back to. Those of the others that answer otherwise are named.
+    fn but_for_circles(
+        &mut self,
+        others: Expression,
+        path: &'e Path,
+        asked: Action,
+        wanted: bool,
+        of: Type<'_>,
+    ) -> Expression {
+        let type_number = of.name.map(|name| self.tenant.things.type_number(name));
+        let (mut apart, mut so) = (Vec::new(), Vec::new());
+        for thing in 0..index(self.tenant.things.placed.len()) {
+            let class = self.tenant.stored(thing).map(|(_, class)| class.type_name);
+            if type_number.is_some() && class != type_number {
+                continue;
+            }
+            let Some(evaluation) = &mut self.evaluation else { return Expression::NO };
+            let Some(answer) = evaluation.returns(thing, &path.steps, asked, &self.asked) else { continue };
+            if evaluation.is_spent() {
+                return Expression::Unknown(TOO_LONG);
+            }
+            apart.push(thing);
+            so.extend(Some(thing).filter(|_| answer == Ok(wanted)));
+        }
+        if apart.len() > MAX_IDS {
+            return Expression::Unknown(TOO_MANY_IDS);
+        }
+        let others = Expression::all([Expression::not(self.things(Column::Id, &apart)), others]);
+        Expression::any([others, self.things(Column::Id, &so)])
     }
 
     fn privilege_on_itself(&mut self, asked: Action, wanted: bool, of: Type<'_>) -> Expression {

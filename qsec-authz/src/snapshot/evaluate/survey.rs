@@ -1,5 +1,7 @@
 //! What conditions say when only a part of the resource is known: from a user or a stored resource on.
 
+use std::collections::HashSet;
+
 use super::compare::Values;
 use super::walk::{Holder, Value, Who};
 use super::{Evaluation, Failed, MAX_LIST_STEPS, MAX_STEPS, Question, What};
@@ -52,6 +54,7 @@ impl<'e> Evaluation<'e> {
     pub(crate) fn begin_survey(&mut self) {
         self.steps.set(MAX_LIST_STEPS);
         self.asked.clear();
+        self.surveyed = Some(HashSet::with_hasher(self.rules.keyed()));
     }
 
     /// Whether all steps are used up: what failed since then says nothing.
@@ -150,6 +153,35 @@ impl<'e> Evaluation<'e> {
         let answer = self.privileged_from(Holder::Resource(What::Stored(thing)), steps, action, What::Stored(thing));
         self.give_back(apart);
         answer
+    }
+
+    /// Where the row that is asked about is this stored resource, and its answer is another one than that of any row with its links:
+    /// what it says of the privilege on what its steps lead to. A question that comes back to it fails.
+    pub(crate) fn returns(
+        &mut self,
+        row: u32,
+        steps: &'e [Step],
+        action: Action,
+        asked: &[Action],
+    ) -> Option<Result<bool, Failed>> {
+        let is_led_to = |action: &Action| {
+            let question = Question { what: What::Stored(row), action: *action };
+            self.surveyed.as_ref().is_some_and(|surveyed| surveyed.contains(&question))
+        };
+        if !asked.iter().any(is_led_to) {
+            return None;
+        }
+        let mut answer = |what| {
+            self.asked = asked.iter().map(|action| Question { what, action: *action }).collect();
+            self.recalls = what == What::Described;
+            let apart = self.set_apart();
+            let answer = self.privileged_from(Holder::Resource(What::Stored(row)), steps, action, What::Stored(row));
+            self.give_back(apart);
+            answer
+        };
+        let (any, itself) = (answer(What::Described), answer(What::Stored(row)));
+        self.recalls = true;
+        (any != itself).then_some(itself)
     }
 
     fn privileged_from(
