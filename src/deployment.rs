@@ -73,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) kms: Arc<LocalKms>,
     pub(crate) vault: Vault,
     pub(crate) token_keys: ServiceKey,
+    /// One for all tenants: their keyrings share what they have seen, and the room for keys.
+    key_records: KeyRecords,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) authority: Authority,
     pub(crate) zone: TrustZone,
@@ -135,8 +137,9 @@ impl Deployment {
             open_recorder(&home, &facts, &vault, &store, now).await.map_err(|error| of_root(error, &facts))?;
         let (authority, zone) = open_authority(&vault, &store, &recorder, now).await?;
         let token_keys = vault.sealing(ServicePurpose::TokenSigning, now).await?;
+        let key_records = KeyRecords::new(store.clone(), vault.secret(ServicePurpose::KeyRecords, now).await?);
         let rooms = Mutex::default();
-        let inner = Inner { facts, store, kms, vault, token_keys, recorder, authority, zone, rooms, home };
+        let inner = Inner { facts, store, kms, vault, token_keys, key_records, recorder, authority, zone, rooms, home };
         let deployment = Self { inner: Arc::new(inner) };
         match deployment.finish_provisioning(now).await {
             // The log takes no events now: what was begun waits, and everything can still be looked at.
@@ -292,13 +295,11 @@ impl Deployment {
     }
 
     /// A tenant's keyring: its rows authenticated by the deployment's own key, its events recorded.
-    pub(crate) async fn keyring(&self, id: &str, now: SystemTime) -> Result<Keyring, Error> {
+    pub(crate) fn keyring(&self, id: &str) -> Result<Keyring, Error> {
         let inner = &self.inner;
         let tenant = qsec_crypto::TenantId::new(id).map_err(|error| Error::internal(error.to_string()))?;
-        let mac_key = inner.vault.secret(ServicePurpose::KeyRecords, now).await?;
-        let records = KeyRecords::new(inner.store.clone(), mac_key);
         let observer: Arc<dyn qsec_crypto::Observer> = Arc::<Recorder>::clone(&inner.recorder);
-        let keyring = Keyring::new(tenant, Arc::<LocalKms>::clone(&inner.kms), records);
+        let keyring = Keyring::new(tenant, Arc::<LocalKms>::clone(&inner.kms), inner.key_records.clone());
         Ok(keyring.with_observer(observer).with_timer(Arc::new(RuntimeTimer)))
     }
 

@@ -149,7 +149,7 @@ impl Deployment {
 
     async fn key_checks(&self, id: &str, now: SystemTime) -> Vec<Check> {
         let name = format!("key of {id}");
-        let described = match self.tenant_in_any_state(id, now).await {
+        let described = match self.tenant_in_any_state(id).await {
             Ok(tenant) => tenant.describe_keys(now).await,
             Err(error) => Err(error),
         };

@@ -53,7 +53,7 @@ impl Deployment {
     /// administrators; the refusal is recorded.
     pub async fn tenant(&self, id: &str) -> Result<Tenant, Error> {
         let now = crate::clock::now();
-        let tenant = self.tenant_in_any_state(id, now).await?;
+        let tenant = self.tenant_in_any_state(id).await?;
         tenant.load_policy().await?;
         self.inner.recorder.ready(now).await?;
         gate::pass(&self.inner.recorder, &tenant.record(), "open", now)?;
@@ -66,7 +66,7 @@ impl Deployment {
     /// # Errors
     /// [`LifecycleError::NotFound`], or the store's errors.
     pub async fn tenant_for_operator(&self, id: &str) -> Result<Tenant, Error> {
-        let tenant = self.tenant_in_any_state(id, crate::clock::now()).await?;
+        let tenant = self.tenant_in_any_state(id).await?;
         // A policy that cannot be read decides nothing; keys and log must stay within an operator's reach.
         let _ = tenant.load_policy().await;
         Ok(tenant)
@@ -151,12 +151,12 @@ impl Deployment {
         self.change(id, &Verb::Unprotect, actor, now).await
     }
 
-    pub(crate) async fn tenant_in_any_state(&self, id: &str, now: SystemTime) -> Result<Tenant, Error> {
+    pub(crate) async fn tenant_in_any_state(&self, id: &str) -> Result<Tenant, Error> {
         let record = self.tenant_record(id).await?;
         let room = if let Some(room) = self.room(id) {
             room
         } else {
-            let room = Room::new(record, self.keyring(id, now).await?)?;
+            let room = Room::new(record, self.keyring(id)?)?;
             self.keep_room(id, room.load(&self.inner.store).await?)
         };
         let tenant = self.handle(room);
@@ -259,13 +259,13 @@ impl Deployment {
             self.provision_ring(record.id(), purpose, actor, now).await?;
         }
         self.apply(record, &Verb::Activate, actor, now).await?;
-        let tenant = self.tenant_in_any_state(record.id(), now).await?;
+        let tenant = self.tenant_in_any_state(record.id()).await?;
         tenant.load_policy().await?;
         Ok(tenant)
     }
 
     async fn provision_keys(&self, id: &str, actor: &Actor, now: SystemTime) -> Result<(), Error> {
-        let keyring = self.keyring(id, now).await?;
+        let keyring = self.keyring(id)?;
         match keyring.describe(now).await {
             Ok(_) => return Ok(()),
             Err(KeyError::TenantNotFound { .. }) => {}

@@ -54,7 +54,8 @@ fn is_left_out(event: &qsec_crypto::Event<'_>) -> bool {
 }
 
 /// The codes of a key that was stopped: its state refused, not the bytes.
-const STOPPED: [&str; 3] = ["key_disabled", "key_pending_deletion", "key_destroyed"];
+const STOPPED: [&str; 5] =
+    ["key_disabled", "key_pending_deletion", "key_destroyed", "kms_access_denied", "key_not_found"];
 
 /// A catalogue's event with what each event of a key says.
 macro_rules! of_key {
@@ -64,6 +65,14 @@ macro_rules! of_key {
             $event.key_id.and_then(provider).into_iter().fold(known, |known, provider| known.provider(provider));
         let known = $event.version.into_iter().fold(known, |known, version| known.version(i64::from(version)));
         $event.key_id.into_iter().fold(known, |known, key| known.kms_key(key.as_str()))
+    }};
+}
+
+/// The same, and from which region to which, where the names of the KMS keys tell.
+macro_rules! between_regions {
+    ($type:ident, $event:expr) => {{
+        let known = $event.from_region.into_iter().fold(of_key!($type, $event), catalogue::$type::from_region);
+        $event.to_region.into_iter().fold(known, catalogue::$type::to_region)
     }};
 }
 
@@ -96,12 +105,12 @@ fn key_event(event: &qsec_crypto::Event<'_>) -> Option<Event> {
             of_key!(KmsWrongKeyReturned, event).operation(operation).by(actor).denied("kms_wrong_key")
         }
         "key.cache_evicted" | "key.probe_failed" => of_key!(KeyCacheDropped, event).entries(1).cause(cause).by(actor),
-        "key.failback" => of_key!(KeyFailedBack, event).by(actor),
+        "key.failback" => between_regions!(KeyFailedBack, event).by(actor),
         "key.breaker_opened" => {
             of_key!(KmsUnavailable, event).breaker(true).by(actor).failed(failed.unwrap_or("kms_unavailable"))
         }
         "key.breaker_closed" => of_key!(KmsRecovered, event).by(actor),
-        "key.failover" => failed.into_iter().fold(of_key!(KeyFailedOver, event).by(actor), Event::failed),
+        "key.failover" => failed.into_iter().fold(between_regions!(KeyFailedOver, event).by(actor), Event::failed),
         // Ordered at the KMS, and seen when it was asked next.
         "key.pending_deletion" => {
             let known = of_key!(KeyDeletionScheduled, event).by_source(KeyAuthority::Kms);

@@ -191,6 +191,7 @@ impl Tenant {
     ///
     /// # Errors
     /// As [`Tenant::rotate_key`].
+    #[doc(alias = "suspend")]
     pub async fn disable_key(&self, actor: &Actor, now: SystemTime) -> Result<(), Error> {
         let _alone = self.room.changes.lock().await;
         let binding = self.key_binding(now).await?;
