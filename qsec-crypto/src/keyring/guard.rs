@@ -140,10 +140,10 @@ impl Guard {
             Err(error) => return (Err(error), None),
         };
         asked.calls.fetch_add(1, Ordering::Relaxed);
-        let elapsed = || self.timer.as_ref().and_then(|timer| timer.elapsed());
-        let began = elapsed();
+        let since_start = || self.timer.as_ref().and_then(|timer| timer.since_start());
+        let began = since_start();
         let answer = within(self.timer.as_ref(), CALL, call).await.unwrap_or_else(|| Err(timed_out(CALL)));
-        let took = began.and_then(|began| elapsed()?.checked_sub(began));
+        let took = began.and_then(|began| since_start()?.checked_sub(began));
         drop(place);
         let change = match &answer {
             Err(error) if error.is_retryable() => self.breakers.unavailable(key, &admitted, now),

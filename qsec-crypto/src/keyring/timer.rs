@@ -34,9 +34,9 @@ pub trait Timer: Send + Sync + fmt::Debug {
     /// Resolves when the duration has passed, never before. Dropping the future ends the wait.
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
 
-    /// How much time has passed since a moment that this timer chooses and keeps: with `std::time::Instant` it is one line
-    /// as well. Events then say how long each KMS call took. `None`, unless it is implemented: they do not.
-    fn elapsed(&self) -> Option<Duration> {
+    /// How much time has passed since this timer was made, or since any moment that it keeps. By it events say how long a
+    /// call of a KMS took; a timer that does not tell leaves that out.
+    fn since_start(&self) -> Option<Duration> {
         None
     }
 }

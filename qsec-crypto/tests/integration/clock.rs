@@ -70,7 +70,7 @@ impl Clock {
 }
 
 impl Timer for Clock {
-    fn elapsed(&self) -> Option<Duration> {
+    fn since_start(&self) -> Option<Duration> {
         Some(Clock::elapsed(self))
     }
 
