@@ -47,7 +47,8 @@
 //!   [`RowSecurity::select`] does not name them at all.
 //! - Writes are denied to everybody but the loader: there is no policy for them.
 //! - What readers ask is answered on the rows that the policy has passed, never before: no index finds a row by what they ask, and
-//!   each of their queries reads the whole table. For statements that the program writes there is [`Sql`](super::Sql).
+//!   each of their queries reads the whole table. For statements that the program writes there is [`Sql`](super::Sql); for readers who
+//!   may know which values there are, [`Guesses::Told`].
 //! - Columns that reduce are strings, enumerations, booleans, integers, `numeric` or `uuid`: the text of a date or a float depends on
 //!   settings that readers choose, so that a hidden value would read as a listed one. Installing stops; keep such values as texts.
 //! - Install again after a partition was attached, a role was granted to the reader, or a view or a foreign key was made.
@@ -113,7 +114,7 @@
 //! ## Beside the rows
 //! | attack | result |
 //! |---|---|
-//! | guessing values of hidden rows: by the plan of `EXPLAIN ANALYZE`, by estimates of `EXPLAIN`, by counters of the transaction | held: the plan, its estimates and the rows read are the same for a guess that is right and one that is wrong |
+//! | guessing values of hidden rows: by the plan of `EXPLAIN ANALYZE`, by estimates of `EXPLAIN`, by counters of the transaction | held: the plan, its estimates and the rows read are the same for a guess that is right and one that is wrong. **Limit**: with [`Guesses::Told`] they differ |
 //! | an operator whose selectivity the planner estimates by calling it | held: it is shown no value of the statistics |
 //! | `pg_stats`, `pg_stats_ext` (most common values) | held: without a privilege on the table they show nothing |
 //! | how long a query takes | held for values: what readers ask is evaluated on their rows alone. **Limit**: the number of rows, as below. Not measured; it follows from the plan |
@@ -189,6 +190,28 @@ impl Roles {
     }
 }
 
+/// What readers find out by guessing, beside their rows.
+///
+/// ```
+/// use qsec_authz::section::SectionAccess;
+/// use qsec_authz::section::row_security::{Guesses, Roles, RowSecurity};
+///
+/// let access = SectionAccess::parse(["ACCESS,USERID,REGION\nUSER,ANA,NORTH\n"])?.check_columns(["REGION", "V"])?;
+/// let roles = Roles::new("owner", "loader", "reader")?;
+/// let strict = RowSecurity::new(&access, ["store", "sales"], ["shown", "sales"], &roles)?;
+/// assert_ne!(strict.clone().guesses(Guesses::Told).install(), strict.install());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Guesses {
+    /// Nothing, but how many rows there are. Each query of a reader reads the whole table.
+    Hidden,
+    /// Whether a value that they guess is in the table, in a row that is hidden from them too: the table's indexes and its
+    /// statistics serve their queries, and plans tell. The rows themselves stay hidden, and so does what is left out for anybody.
+    Told,
+}
+
 /// A statement and its parameters, all of them texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
@@ -230,6 +253,7 @@ pub struct RowSecurity {
     columns: Vec<Column>,
     null_rows: NullRows,
     empty_rows: EmptyRows,
+    guesses: Guesses,
     /// What grants are found by: the digest of all of the above that decides rows.
     key: String,
 }
@@ -273,7 +297,13 @@ impl RowSecurity {
         columns.iter().try_for_each(|column| identifier(&column.name).map(drop))?;
         let key = key(&table, &columns, options);
         let (null_rows, empty_rows) = (options.null_rows, options.empty_rows);
-        Ok(Self { roles: roles.clone(), table, view, columns, null_rows, empty_rows, key })
+        Ok(Self { roles: roles.clone(), table, view, columns, null_rows, empty_rows, guesses: Guesses::Hidden, key })
+    }
+
+    /// The same, with another answer to guesses than [`Guesses::Hidden`]. Install again when it changes; tickets stay good.
+    #[must_use]
+    pub fn guesses(self, guesses: Guesses) -> Self {
+        Self { guesses, ..self }
     }
 
     /// The statements that put it in force, to be run by the owner in one transaction: they stop at what would open the

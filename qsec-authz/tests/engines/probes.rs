@@ -3,6 +3,8 @@
 
 use std::fmt::Write as _;
 
+use qsec_authz::section::row_security::Guesses;
+
 use crate::scene::{IDS, Reader, Scene};
 use crate::server::run;
 
@@ -59,6 +61,31 @@ async fn plans_do_not_tell_which_values_are_hidden() {
     // Where nothing stops it, an index finds the hidden row, and statistics know the value.
     assert_eq!(guesses_differ(&mut ana, run, "shown.plain").await[..4], [true; 4]);
     assert_eq!(guesses_differ(&mut ana, "COSTS on", "shown.plain").await[2..3], [true]);
+    scene.end().await;
+}
+
+#[tokio::test]
+async fn guesses_that_may_be_told_are_served_by_indexes_and_show_no_row() {
+    let Some(mut scene) = Scene::new().await else { return };
+    plain_barrier(&scene).await;
+    scene.rows = scene.rows.guesses(Guesses::Told);
+    let mut boss = scene.reader("boss").await;
+    let plan = "EXPLAIN (COSTS off) SELECT id FROM shown.sales WHERE id = 2";
+    let by_index = |plan: Vec<String>| plan.iter().any(|line| line.contains("Index Cond: (id = 2)"));
+    assert!(!by_index(boss.ask(plan).await.unwrap()));
+    drop(boss);
+    scene.as_role("owner", "DROP VIEW shown.plain").await;
+    scene.install().await.unwrap();
+    let mut ana = scene.reader("ana").await;
+    assert!(by_index(ana.ask(plan).await.unwrap()));
+    let run = "ANALYZE, COSTS off, TIMING off, SUMMARY off, BUFFERS off";
+    assert_eq!(guesses_differ(&mut ana, run, "shown.sales").await[..4], [true; 4], "as the documentation says");
+    ana.sees(IDS, &["1", "3"]).await;
+    for [hidden, _] in GUESSES {
+        ana.sees(&format!("SELECT id::text FROM shown.sales WHERE {hidden}"), &[]).await;
+    }
+    ana.sees("SELECT count(cost)::text FROM shown.sales", &["0"]).await;
+    ana.sees("SELECT id::text FROM shown.sales WHERE cost = 100", &[]).await;
     scene.end().await;
 }
 

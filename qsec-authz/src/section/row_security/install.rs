@@ -4,7 +4,7 @@
 //! the same whoever runs them.
 
 use super::super::options::{EmptyRows, NullRows};
-use super::{Column, GRANTS_SCHEMA, Roles, RowSecurity, checks, quoted};
+use super::{Column, GRANTS_SCHEMA, Guesses, Roles, RowSecurity, checks, quoted};
 
 /// Where the statements look names up: nobody but a superuser makes anything there.
 pub(super) const PATH: &str = "pg_catalog, pg_temp";
@@ -157,28 +157,35 @@ fn parts(rows: &RowSecurity) -> String {
 }
 
 fn view(rows: &RowSecurity) -> Vec<String> {
-    let (view, reader, key) = (rows.view.quoted(), quoted(&rows.roles.reader), literal(&rows.key));
-    // Also a column that nobody has to do without: the planner knows statistics of a column, and none of what comes of it.
-    let column = |Column { name, .. }: &Column| {
-        let (name, quoted) = (literal(name), quoted(name));
-        format!("CASE WHEN (SELECT {GRANTS_SCHEMA}.shows({key}, {name})) THEN data.{quoted} END AS {quoted}")
-    };
-    let columns: Vec<String> = rows.columns.iter().map(column).collect();
-    let names: Vec<String> = rows.columns.iter().map(|column| quoted(&column.name)).collect();
+    let (view, reader) = (rows.view.quoted(), quoted(&rows.roles.reader));
     vec![
         format!("DROP VIEW IF EXISTS {view}"),
-        // A barrier: what readers write in their queries sees no row before the policy has passed it. It lets comparisons
-        // through that are marked leakproof, and an index then finds hidden rows by guessed values, which plans and counters
-        // tell. Nothing goes through `OFFSET`.
-        format!(
-            "CREATE VIEW {view} WITH (security_barrier = true) AS SELECT {} FROM (SELECT {} FROM {} OFFSET 0) AS data",
-            columns.join(", "),
-            names.join(", "),
-            rows.table.quoted()
-        ),
+        format!("CREATE VIEW {view} WITH (security_barrier = true) AS {}", shown(rows)),
         // Default privileges may have given more.
         format!("REVOKE ALL ON TABLE {view} FROM PUBLIC, {reader}"),
         format!("GRANT SELECT ON TABLE {view} TO {reader}"),
         format!("GRANT USAGE ON SCHEMA {} TO {reader}", quoted(&rows.view.schema)),
     ]
+}
+
+/// What readers see. The view is a barrier: what they write in their queries sees no row before the policy has passed it. It lets
+/// comparisons through that are marked leakproof, and an index then finds hidden rows by guessed values, which plans and
+/// counters tell. Nothing goes through `OFFSET`.
+fn shown(rows: &RowSecurity) -> String {
+    let is_opaque = rows.guesses == Guesses::Hidden;
+    let key = literal(&rows.key);
+    let column = |Column { name, omittable, .. }: &Column| {
+        let (name, quoted) = (literal(name), quoted(name));
+        // Also a column that nobody has to do without: the planner knows statistics of a column, and none of what comes of it.
+        if *omittable || is_opaque {
+            format!("CASE WHEN (SELECT {GRANTS_SCHEMA}.shows({key}, {name})) THEN data.{quoted} END AS {quoted}")
+        } else {
+            format!("data.{quoted}")
+        }
+    };
+    let columns: Vec<String> = rows.columns.iter().map(column).collect();
+    let names: Vec<String> = rows.columns.iter().map(|column| quoted(&column.name)).collect();
+    let table = rows.table.quoted();
+    let data = if is_opaque { format!("(SELECT {} FROM {table} OFFSET 0)", names.join(", ")) } else { table };
+    format!("SELECT {} FROM {data} AS data", columns.join(", "))
 }
