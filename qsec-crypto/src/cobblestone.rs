@@ -14,7 +14,7 @@ use crate::refusal::Refusal;
 
 pub(crate) mod layout;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 
 use layout::{CHUNK_BYTES, COMMITMENT_BYTES, PREFIX_BYTES, SALT_BYTES, TAG_BYTES};
 

@@ -1,8 +1,10 @@
 //! All implementations make the same bytes, and each opens what another made.
 
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::{Aead, WrongTag, aws_lc, in_ring, portable};
+use crate::cobblestone::vectors::vectors;
 use crate::cobblestone::{self, Binding};
 use crate::kdf::ExpandKey;
 use crate::refusal::Refusal;
@@ -89,4 +91,37 @@ proptest! {
         prop_assert_eq!(&run::<aws_lc::Key>(&key, nonce, &aad, &text), &sealed);
         prop_assert_eq!(&run::<portable::Key>(&key, nonce, &aad, &text), &sealed);
     }
+}
+
+const FILE: &str = "wycheproof/aes_gcm.json";
+
+/// Runs Wycheproof's vectors with our lengths of key, nonce and tag. Others cannot be given: the types have no other.
+fn wycheproof<A: Aead>(file: &Value) -> usize {
+    let ours = |group: &&Value| [&group["keySize"], &group["ivSize"], &group["tagSize"]] == [256, 96, 128];
+    let groups = file["testGroups"].as_array().unwrap().iter().filter(ours);
+    let tests = groups.flat_map(|group| group["tests"].as_array().unwrap());
+    tests.map(|test| run::<A>(test, test["result"] == "valid")).count()
+}
+
+fn run<A: Aead>(test: &Value, is_valid: bool) {
+    let bytes = |name: &str| hex::decode(test[name].as_str().unwrap()).unwrap();
+    let key = A::new(&bytes("key").try_into().unwrap()).unwrap();
+    let (nonce, aad, tag) = (bytes("iv").try_into().unwrap(), bytes("aad"), bytes("tag").try_into().unwrap());
+    let (plaintext, ciphertext, id) = (bytes("msg"), bytes("ct"), &test["tcId"]);
+
+    let mut opened = ciphertext.clone();
+    let is_open = key.open(nonce, &aad, &mut opened, tag).is_ok();
+    assert_eq!((is_open, is_open && opened == plaintext), (is_valid, is_valid), "vector {id}");
+    let mut sealed = plaintext;
+    let made = key.seal(nonce, &aad, &mut sealed).unwrap();
+    assert_eq!((sealed, made) == (ciphertext, tag), is_valid, "vector {id}");
+}
+
+#[test]
+fn wycheproof_aes_gcm_everywhere() {
+    let Some(file) = vectors(FILE) else { return };
+    let file: Value = serde_json::from_slice(&file).unwrap();
+    let run = [wycheproof::<in_ring::Key>(&file), wycheproof::<aws_lc::Key>(&file), wycheproof::<portable::Key>(&file)];
+    println!("run: {FILE}: {run:?} vectors, none excepted");
+    assert_eq!(run, [66; 3]);
 }

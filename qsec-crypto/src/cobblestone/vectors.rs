@@ -46,7 +46,7 @@ fn wycheproof_chunked_encryption_aes_256_gcm() {
 }
 
 /// A folder of vectors beside the repository, or named in `QSEC_VECTORS`.
-fn vectors(file: &str) -> Option<Vec<u8>> {
+pub(crate) fn vectors(file: &str) -> Option<Vec<u8>> {
     #[expect(clippy::disallowed_methods, reason = "tests find their vectors and their strictness in the environment")]
     let (folder, ci) = (std::env::var_os("QSEC_VECTORS"), std::env::var("CI"));
     let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/vectors");
