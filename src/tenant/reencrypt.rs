@@ -42,8 +42,8 @@ impl Tenant {
     ///
     /// # Errors
     /// [`Error::Lifecycle`] if the tenant is not active, [`Error::TenantPolicy`] if its policies let nothing be sealed,
-    /// [`Error::Reencrypt`] if the key, the objects or the cursor cannot be had, [`Error::Record`] if the log does not take the event, which comes first. Objects that do not open are no
-    /// error: they are listed.
+    /// [`Error::Reencrypt`] if the key, the objects or the cursor cannot be had, [`Error::Record`] if the log does not take
+    /// the event, which comes first. Objects that do not open are no error: they are listed.
     pub async fn reencrypt(
         &self,
         purpose: &Purpose,
